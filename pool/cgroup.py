@@ -1,0 +1,119 @@
+"""Find a container's cgroup, version 1 or 2, and read the kernel's own counters for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pool.engine import Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Hierarchy:
+    """Where this host has its cgroups mounted. A v1 controller that is not mounted is None."""
+
+    unified: Path | None  # version 2, where it has the controllers
+    freezer: Path | None
+    memory: Path | None
+    cpuacct: Path | None
+
+    @classmethod
+    def of_this_host(cls, mountinfo: Path = Path("/proc/self/mountinfo")) -> Hierarchy:
+        """From the mount table, which also shows what a container that runs Petri can see."""
+        v1: dict[str, Path] = {}
+        unified: Path | None = None
+        for line in mountinfo.read_text().splitlines():
+            fields, _, tail = line.partition(" - ")
+            kind, _, options = tail.split(" ", 2)
+            where = Path(fields.split(" ")[4])
+            if kind == "cgroup":
+                for option in options.rpartition(" ")[2].split(","):
+                    v1.setdefault(option, where)
+            elif kind == "cgroup2" and unified is None:
+                unified = where
+        if unified is not None and not _has_memory_controller(unified):
+            unified = None  # the hybrid layout: version 2 is mounted, and version 1 has the controllers
+        return cls(unified, v1.get("freezer"), v1.get("memory"), v1.get("cpuacct"))
+
+    @property
+    def version(self) -> int | None:
+        """1 or 2; None where neither can freeze."""
+        if self.freezer is not None:
+            return 1
+        return 2 if self.unified is not None else None
+
+
+def _has_memory_controller(root: Path) -> bool:
+    try:
+        return "memory" in (root / "cgroup.controllers").read_text().split()
+    except OSError:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Cgroup:
+    """One container's directories. Those that this process cannot see are None."""
+
+    unified: Path | None
+    freezer: Path | None
+    memory: Path | None
+    cpuacct: Path | None
+
+    @classmethod
+    def of_process(cls, pid: int, hierarchy: Hierarchy, proc: Path = Path("/proc")) -> Cgroup:
+        """Of the container whose first process is `pid`. Raises OSError when there is no such process."""
+        paths: dict[str, str] = {}
+        for line in (proc / str(pid) / "cgroup").read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            for controller in controllers.split(","):
+                paths[controller] = path
+
+        def directory(root: Path | None, controller: str) -> Path | None:
+            path = paths.get(controller)
+            if root is None or path is None or ".." in path:
+                return None
+            found = root / path.lstrip("/")
+            return found if found.is_dir() else None
+
+        return cls(
+            unified=directory(hierarchy.unified, ""),
+            freezer=directory(hierarchy.freezer, "freezer"),
+            memory=directory(hierarchy.memory, "memory"),
+            cpuacct=directory(hierarchy.cpuacct, "cpuacct"),
+        )
+
+    def usage(self) -> Usage:
+        """What the kernel counted so far. A counter that cannot be read counts as unknown."""
+        if self.unified is not None:
+            return Usage(
+                oom_kills=_named_number(self.unified / "memory.events", "oom_kill") or 0,
+                memory_peak_bytes=_number(self.unified / "memory.peak"),
+                cpu_ns=_times_1000(_named_number(self.unified / "cpu.stat", "usage_usec")),
+            )
+        return Usage(
+            oom_kills=(_named_number(self.memory / "memory.oom_control", "oom_kill") if self.memory else None) or 0,
+            memory_peak_bytes=_number(self.memory / "memory.max_usage_in_bytes") if self.memory else None,
+            cpu_ns=_number(self.cpuacct / "cpuacct.usage") if self.cpuacct else None,
+        )
+
+
+def _number(path: Path) -> int | None:
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _named_number(path: Path, name: str) -> int | None:
+    try:
+        for line in path.read_text().splitlines():
+            key, _, value = line.partition(" ")
+            if key == name:
+                return int(value)
+    except (OSError, ValueError):
+        pass
+    return None
+
+
+def _times_1000(number: int | None) -> int | None:
+    return None if number is None else 1000 * number

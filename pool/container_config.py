@@ -1,0 +1,97 @@
+"""The engine's configuration for one sandbox: every wall that a container gets, in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pool.template import SHM_MIB, Template
+
+LABEL_POOL = "petri.pool"  # name of the pool that owns it
+LABEL_BOOT = "petri.boot"  # id of that pool's process: another boot never adopts it
+LABEL_LOCK = "petri.lock"  # file that the pool's process keeps locked while it lives
+LABEL_HOST = "petri.host"  # machine that the file is on
+LABEL_SANDBOX = "petri.sandbox"
+LABEL_TEMPLATE = "petri.template"
+
+_MIB = 1 << 20
+#: Files in each tmpfs. 64 per MiB (16 KiB a file) and at least 4,096: enough for a module tree, little kernel memory.
+_MIN_INODES = 4096
+#: Descriptors per process. Go's linker and Node's module loader stay below; a guest gains nothing from more.
+_OPEN_FILES = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Which process of which pool on which machine a container belongs to."""
+
+    pool: str
+    boot: str
+    lock: str
+    host: str
+
+    def labels(self) -> dict[str, str]:
+        return {
+            LABEL_POOL: self.pool,
+            LABEL_BOOT: self.boot,
+            LABEL_LOCK: self.lock,
+            LABEL_HOST: self.host,
+        }
+
+
+def container_config(sandbox_id: str, template: Template, image: str, uid: int, owner: Owner) -> dict[str, object]:
+    """The body of the engine's create call."""
+    memory = template.memory_mib * _MIB
+    return {
+        "Image": image,
+        "User": f"{uid}:{uid}",
+        "Hostname": "sandbox",
+        "NetworkDisabled": True,
+        "WorkingDir": "/workspace",
+        "Env": ["HOME=/workspace", "TMPDIR=/tmp"],
+        "Labels": {**owner.labels(), LABEL_SANDBOX: sandbox_id, LABEL_TEMPLATE: template.name},
+        # The channel. StdinOnce ends the agent's input when the one attached client goes: a host that vanishes
+        # ends the sandbox.
+        "OpenStdin": True,
+        "StdinOnce": True,
+        "AttachStdin": True,
+        "AttachStdout": True,
+        "AttachStderr": False,
+        "Tty": False,
+        "StopTimeout": 0,
+        "HostConfig": {
+            "NetworkMode": "none",
+            "ReadonlyRootfs": True,
+            "Tmpfs": {
+                "/workspace": _tmpfs(template.workdir_mib, uid, "exec"),
+                "/tmp": _tmpfs(template.tmp_mib, uid, "exec"),
+            },
+            "ShmSize": SHM_MIB * _MIB,
+            "CapDrop": ["ALL"],
+            "SecurityOpt": ["no-new-privileges:true"],
+            "Privileged": False,
+            "IpcMode": "private",
+            "CgroupnsMode": "private",
+            "Memory": memory,
+            "MemorySwap": memory,  # memory and swap together: none of it may be swap
+            "PidsLimit": template.pids,
+            "NanoCpus": round(template.cpus * 1_000_000_000),
+            "OomScoreAdj": 500,  # before anything of the host's own
+            "Ulimits": [
+                {"Name": "nofile", "Soft": _OPEN_FILES, "Hard": _OPEN_FILES},
+                {"Name": "core", "Soft": 0, "Hard": 0},
+                {"Name": "memlock", "Soft": 65536, "Hard": 65536},
+            ],
+            # With any other log driver the engine would write every frame, code and results, to the host's disk.
+            "LogConfig": {"Type": "none", "Config": {}},
+            "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
+            "AutoRemove": False,  # the pool removes; an agent that died is then still there to be counted
+            "Init": False,  # the agent is PID 1
+            "Dns": ["127.0.0.1"],  # no resolver of the host's
+            "DnsOptions": ["attempts:1", "timeout:1"],
+        },
+    }
+
+
+def _tmpfs(mib: int, uid: int, execute: str) -> str:
+    inodes = max(_MIN_INODES, 64 * mib)
+    return f"rw,nosuid,nodev,{execute},size={mib}m,nr_inodes={inodes},mode=0700,uid={uid},gid={uid}"

@@ -1,0 +1,157 @@
+"""One warm pool per template over one engine, and who holds which lease."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import anyio
+
+from pool.engine import Engine, EngineError, Usage
+from pool.errors import UnknownTemplate
+from pool.idle_watch import IdleWatch
+from pool.sandbox import Change, Observer, Sandbox, State
+from pool.settings import PoolSettings
+from pool.slots import Slots
+from pool.stats import PoolStats
+from pool.template import Template
+from pool.traffic import Traffic
+from pool.warm_pool import Shared, WarmPool
+
+log = logging.getLogger(__name__)
+
+#: How often the engine is asked for containers that we do not know. A leak is rare and an answer costs the engine a
+#: listing: 30 s is soon enough for an alert and too rare to measure.
+_CENSUS_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The exclusive, one-time right to one sandbox, until `Fleet.end`."""
+
+    id: str
+    sandbox: Sandbox
+    queue_s: float
+    thaw_s: float
+
+
+class Fleet:
+    """Leases by template name. Owns every lease until it is ended; use within `running()`."""
+
+    def __init__(
+        self, engine: Engine, templates: Sequence[Template], settings: PoolSettings, observers: Sequence[Observer] = ()
+    ) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._observers = observers
+        self._slots = Slots()
+        self._watch = IdleWatch()
+        shared = Shared(
+            engine=engine,
+            watch=self._watch,
+            traffic=Traffic(),
+            boots=anyio.Semaphore(settings.boots_at_once),
+            destroys=anyio.Semaphore(settings.destroys_at_once),
+            take_slot=self._slots.take,
+            free_slot=self._slots.free,
+        )
+        self._pools: Mapping[str, WarmPool] = {
+            template.name: WarmPool(template, shared, self._on_change) for template in templates
+        }
+        self._leases: dict[str, Lease] = {}
+        self._unwanted = 0
+        self._none_leased = anyio.Event()
+
+    def __repr__(self) -> str:
+        return f"<Fleet {len(self._leases)} leases, {list(self._pools.values())!r}>"
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Fleet]:
+        """Sweep what dead pools left, fill, and serve until the end of the block."""
+        try:
+            swept = await self._engine.sweep()
+            if swept:
+                log.info("removed %d containers that belonged to no living pool", swept)
+        except EngineError as error:
+            log.warning("could not sweep at start: %s", error)
+        with self._watch:
+            async with anyio.create_task_group() as tasks, AsyncExitStack() as pools:
+                tasks.start_soon(self._watch.run)
+                tasks.start_soon(self._keep_taking_census)
+                for pool in self._pools.values():
+                    await pools.enter_async_context(pool.running())
+                try:
+                    yield self
+                finally:
+                    for pool in self._pools.values():
+                        pool.close()
+                    tasks.cancel_scope.cancel()
+
+    async def lease(self, template: str) -> Lease:
+        """A lease on a thawed sandbox of `template`; raises a `PoolError`. Must be ended."""
+        pool = self._pools.get(template)
+        if pool is None:
+            raise UnknownTemplate(f"no template {template!r}; there are {', '.join(sorted(self._pools))}")
+        taken = await pool.take()
+        lease = Lease(uuid.uuid4().hex, taken.sandbox, taken.queue_s, taken.thaw_s)
+        self._leases[lease.id] = lease
+        return lease
+
+    def end(self, lease_id: str, reason: str) -> None:
+        """End a lease: its sandbox is destroyed in the background. A lease that has ended already is left alone."""
+        lease = self._leases.pop(lease_id, None)
+        if lease is None:
+            return
+        if lease.sandbox.state is State.LEASED:  # a closing pool has doomed it already
+            self._pools[lease.sandbox.template.name].doom(lease.sandbox, reason)
+        if not self._leases:
+            self._none_leased.set()
+            self._none_leased = anyio.Event()
+
+    async def usage(self, lease_id: str) -> Usage:
+        """The host's counters for a leased sandbox; a `KeyError` for a lease that has ended."""
+        container = self._leases[lease_id].sandbox.container
+        assert container is not None
+        return await container.usage()
+
+    async def drain(self) -> None:
+        """Refuse new leases, and wait for those there are, at most `drain_s`."""
+        for pool in self._pools.values():
+            pool.drain()
+        with anyio.move_on_after(self._settings.drain_s):
+            while self._leases:
+                await self._none_leased.wait()
+        if self._leases:
+            log.warning("%d leases were still held after %.0f s", len(self._leases), self._settings.drain_s)
+
+    def stats(self) -> PoolStats:
+        return PoolStats(pools=tuple(pool.snapshot() for pool in self._pools.values()), unwanted=self._unwanted)
+
+    async def take_census(self) -> None:
+        """Compare the engine's containers with those we know."""
+        # Known ones before and after: a sandbox that comes or goes meanwhile is not unwanted.
+        known = self._known()
+        found = await self._engine.ours()
+        unwanted = found - known - self._known()
+        if unwanted:
+            log.error("%d containers with our label are not ours: %s", len(unwanted), sorted(unwanted))
+        self._unwanted = len(unwanted)
+
+    async def _keep_taking_census(self) -> None:
+        while True:
+            await anyio.sleep(_CENSUS_S)
+            try:
+                await self.take_census()
+            except EngineError as error:
+                log.warning("could not count containers: %s", error)
+
+    def _known(self) -> set[str]:
+        return {sandbox_id for pool in self._pools.values() for sandbox_id in pool.ids()}
+
+    def _on_change(self, change: Change) -> None:
+        log.debug("%r: %s → %s", change.sandbox, change.old.value, change.new.value)
+        for observe in self._observers:
+            observe(change)

@@ -1,0 +1,53 @@
+"""Say that a pool is alive, so that its containers are left alone and a dead pool's are swept.
+
+A pool's process keeps a file locked (flock) as long as it lives, however it dies. Whoever wants to know tries the lock.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class PoolIsRunning(Exception):
+    """Another process has this pool's name."""
+
+
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Keep the lock until the end of the block; raises `PoolIsRunning` when another process has it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.pread(fd, 32, 0).decode(errors="replace").strip()
+            raise PoolIsRunning(f"the pool of {path} is running already (pid {owner or 'unknown'})") from None
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        # The file stays: removing it would let two processes lock two files of the same name.
+        yield
+    finally:
+        os.close(fd)
+
+
+def is_held(path: Path) -> bool:
+    """True while some process keeps the lock at `path`; a file that is not there is not held."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True  # cannot look: not ours to judge
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(fd)

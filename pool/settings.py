@@ -1,0 +1,19 @@
+"""How the pool daemon runs. Read once by the command line and passed down; nothing here reads the environment."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class PoolSettings(BaseModel):
+    """The pool daemon's settings, the same for every template."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    name: str = Field("default", pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$", description="pools on one host need own names")
+    docker_host: str = Field("", description="the engine's address; empty: `DOCKER_HOST`, else the default socket")
+    boots_at_once: int = Field(2, ge=1, le=64, description="containers that may be booting at one time")
+    destroys_at_once: int = Field(2, ge=1, le=64, description="containers that may be on their way out at one time")
+    uid_base: int = Field(210_000, ge=1_000, le=2**31, description="a sandbox in slot n runs as user id uid_base + n")
+    drain_s: float = Field(10.0, ge=0, le=3600, allow_inf_nan=False, description="at shutdown, how long runs may go on")
+    freezer: str = Field("auto", pattern="^(auto|cgroup|docker)$", description="`auto`, or insist on one way to freeze")

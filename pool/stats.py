@@ -1,0 +1,89 @@
+"""Numbers of the pool: what is there now, and what has happened since the start. Plain: any face can show them."""
+
+from __future__ import annotations
+
+import bisect
+from collections import Counter
+
+from pydantic import BaseModel, ConfigDict
+
+#: Upper bounds in seconds. From 0.1 ms (a thaw is about 0.05 ms) to a minute (a boot that hung), about two and a half
+#: steps for each factor of ten: enough to place a percentile, few enough to scrape.
+BOUNDS_S = (
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
+)  # fmt: skip
+
+
+class HistogramSnapshot(BaseModel):
+    """Counts per bucket, not cumulative; the last is for everything above the last bound."""
+
+    model_config = ConfigDict(frozen=True)
+
+    bounds: tuple[float, ...]
+    counts: tuple[int, ...]
+    sum: float
+
+
+class Histogram:
+    """Counts durations in fixed buckets."""
+
+    def __init__(self) -> None:
+        self._counts = [0] * (len(BOUNDS_S) + 1)
+        self._sum = 0.0
+
+    def observe(self, seconds: float) -> None:
+        self._counts[bisect.bisect_left(BOUNDS_S, seconds)] += 1
+        self._sum += seconds
+
+    def snapshot(self) -> HistogramSnapshot:
+        return HistogramSnapshot(bounds=BOUNDS_S, counts=tuple(self._counts), sum=self._sum)
+
+
+class PoolSnapshot(BaseModel):
+    """One warm pool at one moment, and its totals since the start."""
+
+    model_config = ConfigDict(frozen=True)
+
+    template: str
+    target: int
+    ready: int
+    booting: int
+    leased: int
+    doomed: int
+    waiting: int
+    image: str
+    engine: str
+    freezer: str
+    trouble: str | None  # why it cannot lease now; None while it can
+    lease_outcomes: dict[str, int]  # hit, waited, timeout, refused
+    boot_failures: dict[str, int]  # by reason
+    histograms: dict[str, HistogramSnapshot]  # lease_seconds, boot_seconds, destroy_seconds, thaw_seconds
+
+
+class PoolStats(BaseModel):
+    """Every pool of a fleet."""
+
+    model_config = ConfigDict(frozen=True)
+
+    pools: tuple[PoolSnapshot, ...]
+    unwanted: int  # containers with our label that the fleet does not know
+
+
+class Totals:
+    """What one warm pool counts."""
+
+    def __init__(self) -> None:
+        self.lease_outcomes = Counter({outcome: 0 for outcome in ("hit", "waited", "timeout", "refused")})
+        self.boot_failures: Counter[str] = Counter()
+        self.lease_seconds = Histogram()
+        self.boot_seconds = Histogram()
+        self.destroy_seconds = Histogram()
+        self.thaw_seconds = Histogram()
+
+    def histograms(self) -> dict[str, HistogramSnapshot]:
+        return {
+            "lease_seconds": self.lease_seconds.snapshot(),
+            "boot_seconds": self.boot_seconds.snapshot(),
+            "destroy_seconds": self.destroy_seconds.snapshot(),
+            "thaw_seconds": self.thaw_seconds.snapshot(),
+        }

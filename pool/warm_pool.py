@@ -1,0 +1,390 @@
+"""Keep `target` frozen sandboxes of one template ready, and lease each of them once.
+
+Who owns what: `_sandboxes` holds every sandbox that is not GONE; a READY one is also in `_ready` and nowhere else; a
+LEASED one belongs to the caller that took it, until `doom`. A waiter is woken, never handed anything: it takes for
+itself.
+All on one event loop: what happens between two awaits needs no lock.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+
+import anyio
+from anyio.abc import TaskGroup
+
+from pool.backoff import Backoff
+from pool.boot import BootFailed, boot
+from pool.engine import Engine, EngineError
+from pool.errors import Draining, PoolTimeout, PoolUnavailable, TooManyWaiting
+from pool.idle_watch import IdleWatch
+from pool.sandbox import Change, Observer, Sandbox, State
+from pool.stats import PoolSnapshot, Totals
+from pool.template import Template
+from pool.traffic import Traffic
+
+log = logging.getLogger(__name__)
+
+#: Pause before the engine is asked again to remove a container that it would not remove; doubles up to the longest.
+_RETRY_DESTROY_S = 0.5
+_RETRY_DESTROY_LONGEST_S = 30.0
+
+
+@dataclass(slots=True)
+class Shared:
+    """What the pools of one host share. Owned by the fleet, which outlives them."""
+
+    engine: Engine
+    watch: IdleWatch
+    traffic: Traffic
+    boots: anyio.Semaphore  # containers that may be booting at once
+    destroys: anyio.Semaphore  # containers that may be on their way out at once
+    take_slot: Callable[[], int]
+    free_slot: Callable[[int], None]
+
+
+@dataclass(slots=True, eq=False)
+class _Waiter:
+    """A caller in the queue. `wake` means: look again, there may be something for you."""
+
+    wake: anyio.Event = field(default_factory=anyio.Event)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A sandbox that the caller now owns, thawed; times in seconds."""
+
+    sandbox: Sandbox
+    queue_s: float  # waited for one to be ready
+    thaw_s: float
+
+
+class WarmPool:
+    """The sandboxes of one template. Use within `running()`."""
+
+    def __init__(self, template: Template, shared: Shared, observe: Observer) -> None:
+        self.template = template
+        self.totals = Totals()
+        self._shared = shared
+        self._observe = observe
+        self._sandboxes: set[Sandbox] = set()
+        self._ready: list[Sandbox] = []  # last in, first out: the youngest has the warmest pages
+        self._waiters: deque[_Waiter] = deque()
+        self._backoff = Backoff()
+        self._short = anyio.Event()  # something the refiller should look at has changed
+        self._changed = anyio.Event()  # any sandbox has moved
+        self._draining = False
+        self._closing = anyio.Event()
+        self._growth: TaskGroup | None = None
+        self._decay: TaskGroup | None = None
+
+    def __repr__(self) -> str:
+        numbers = f"{len(self._ready)}/{self.template.target} ready, {self._count(State.BOOTING)} booting"
+        return f"<WarmPool {self.template.name} {numbers}, {len(self._waiters)} waiting>"
+
+    # -- lifetime ---------------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def running(self, *, close_timeout_s: float = 15.0) -> AsyncIterator[WarmPool]:
+        """Fill, and serve until the end of the block; then destroy everything, leased ones too.
+
+        What could not be destroyed within `close_timeout_s` is logged and left to the next start's sweep.
+        """
+        async with anyio.create_task_group() as self._decay:
+            try:
+                async with anyio.create_task_group() as self._growth:
+                    self._growth.start_soon(self._refill)
+                    self._growth.start_soon(self._retire_the_old)
+                    try:
+                        yield self
+                    finally:
+                        self.close()
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await self._all_gone(close_timeout_s)
+                self._decay.cancel_scope.cancel()
+
+    def drain(self) -> None:
+        """Refuse new leases from now on; those who wait are refused, too."""
+        self._draining = True
+        self._wake_waiters()
+
+    def close(self) -> None:
+        """Boot nothing more and doom everything there is. `running()` waits for it to be gone."""
+        self._draining = True
+        self._closing.set()
+        if self._growth is not None:
+            self._growth.cancel_scope.cancel()
+        self._wake_waiters()
+        for sandbox in list(self._sandboxes):
+            if sandbox.state in (State.READY, State.LEASED):
+                self.doom(sandbox, "pool closing")
+
+    async def _all_gone(self, timeout_s: float) -> None:
+        with anyio.move_on_after(timeout_s):
+            await self._until(lambda: not self._sandboxes)
+        if self._sandboxes:
+            log.error("%r: not destroyed within %.0f s: %s", self, timeout_s, sorted(map(repr, self._sandboxes)))
+
+    # -- leasing ----------------------------------------------------------------------------------------------------
+
+    async def take(self) -> Taken:
+        """A thawed sandbox that nobody else has or had; the caller must `doom` it in the end.
+
+        Waits its turn for at most `template.wait_s`. Cancelled at any point, it leaves no sandbox without an owner.
+        """
+        started = time.monotonic()
+        self._shared.traffic.lease_arrived()
+        self._refuse_what_is_hopeless()
+        sandbox = None if self._waiters else self._pop_ready()
+        outcome = "hit" if sandbox is not None else "waited"
+        if sandbox is None:
+            if len(self._waiters) >= self.template.max_waiting:
+                self.totals.lease_outcomes["refused"] += 1
+                raise TooManyWaiting(f"{self!r}: at most {self.template.max_waiting} may wait")
+            sandbox = await self._wait_for_one()
+        queue_s = time.monotonic() - started
+        thaw_s = await self._thaw(sandbox)
+        self.totals.lease_outcomes[outcome] += 1
+        self.totals.lease_seconds.observe(time.monotonic() - started)
+        return Taken(sandbox, queue_s, thaw_s)
+
+    async def _thaw(self, sandbox: Sandbox) -> float:
+        assert sandbox.container is not None
+        started = time.monotonic()
+        try:
+            await sandbox.container.thaw()
+        except BaseException as error:
+            self.doom(sandbox, "not thawed")
+            if isinstance(error, EngineError):
+                raise PoolUnavailable(f"{self!r}: {error}") from error
+            raise
+        thaw_s = time.monotonic() - started
+        self.totals.thaw_seconds.observe(thaw_s)
+        return thaw_s
+
+    def doom(self, sandbox: Sandbox, reason: str) -> None:
+        """End a sandbox; its owner must not touch it any more. Never waits: it is destroyed in the background."""
+        assert self._decay is not None
+        if sandbox.state is State.READY:
+            self._ready.remove(sandbox)
+            self._stop_watching(sandbox)
+        sandbox.become(State.DOOMED, reason)
+        self._decay.start_soon(self._destroy, sandbox)
+
+    def _refuse_what_is_hopeless(self) -> None:
+        if self._draining:
+            raise Draining(f"{self!r}: shutting down", retry_after_s=5.0)
+        if (trouble := self.trouble()) and not self._ready:
+            self.totals.lease_outcomes["refused"] += 1
+            raise PoolUnavailable(f"{self!r}: {trouble}", retry_after_s=max(1.0, self._backoff.remaining_s))
+
+    async def _wait_for_one(self) -> Sandbox:
+        waiter = _Waiter()
+        self._waiters.append(waiter)
+        self._short.set()
+        try:
+            with anyio.move_on_after(self.template.wait_s):
+                while True:
+                    await waiter.wake.wait()
+                    waiter.wake = anyio.Event()
+                    self._refuse_what_is_hopeless()
+                    if self._waiters[0] is waiter and (sandbox := self._pop_ready()):
+                        return sandbox
+        finally:
+            self._waiters.remove(waiter)
+            self._wake_waiters()  # the wake-up may have been meant for the next in line
+        self.totals.lease_outcomes["timeout"] += 1
+        raise PoolTimeout(f"{self!r}: nothing ready within {self.template.wait_s:g} s", retry_after_s=1.0)
+
+    def _pop_ready(self) -> Sandbox | None:
+        while self._ready:
+            sandbox = self._ready[-1]
+            assert sandbox.channel is not None
+            if not sandbox.channel.is_quiet():
+                self.doom(sandbox, "died while idle")
+                continue
+            self._ready.pop()
+            self._stop_watching(sandbox)
+            sandbox.become(State.LEASED, "taken")
+            return sandbox
+        return None
+
+    def _wake_waiters(self) -> None:
+        hopeless = self._draining or self._backoff.is_open
+        for at, waiter in enumerate(self._waiters):
+            if at >= len(self._ready) and not hopeless:
+                break
+            waiter.wake.set()
+
+    # -- refilling --------------------------------------------------------------------------------------------------
+
+    def _missing(self) -> int:
+        """How many more must boot, from what is wanted and what is there; never from counted events."""
+        wanted = self.template.target + len(self._waiters)
+        room = self.template.max_sandboxes - len(self._sandboxes)
+        return min(wanted - len(self._ready) - self._count(State.BOOTING), room)
+
+    def _has_enough(self) -> bool:
+        """Enough ready that background work may be put off: half the target, and nobody waiting."""
+        return not self._waiters and 2 * len(self._ready) >= self.template.target and bool(self._ready)
+
+    async def _refill(self) -> None:
+        assert self._growth is not None
+        while True:
+            while self._missing() > 0:
+                await self._backoff.wait()
+                await self._shared.traffic.lull(self._has_enough)
+                await self._shared.boots.acquire()
+                if self._missing() <= 0:  # somebody stopped waiting while we did
+                    self._shared.boots.release()
+                    break
+                sandbox = Sandbox(
+                    f"sb_{uuid.uuid4().hex}", self.template, self._shared.take_slot(), observe=self._on_change
+                )
+                self._sandboxes.add(sandbox)
+                self._growth.start_soon(self._boot, sandbox)
+            await self._short.wait()
+            self._short = anyio.Event()
+
+    async def _boot(self, sandbox: Sandbox) -> None:
+        try:
+            await boot(self._shared.engine, sandbox)
+            if sandbox.channel is None or not sandbox.channel.is_quiet():
+                raise BootFailed("died", "the agent spoke or died between HELLO and the freeze")
+        except (BootFailed, EngineError) as error:
+            self.totals.boot_failures[error.reason] += 1
+            self._backoff.failed(f"{error.reason}: {error}")
+            log.warning("%r: boot failed (%d in a row): %s", self, self._backoff.failures, error)
+            self.doom(sandbox, f"boot failed: {error.reason}")
+            self._wake_waiters()
+        except BaseException:
+            self.doom(sandbox, "boot cancelled")
+            raise
+        else:
+            self._backoff.succeeded()
+            sandbox.become(State.READY, "warm and frozen")
+            self._ready.append(sandbox)
+            self._shared.watch.add(sandbox.channel, lambda: self._died_while_idle(sandbox))
+            self._wake_waiters()
+        finally:
+            self._shared.boots.release()
+
+    async def _retire_the_old(self) -> None:
+        """Replace, one at a time, sandboxes that have been ready for longer than `max_idle_s`."""
+        longest = self.template.max_idle_s
+        while True:
+            now = anyio.current_time()
+            oldest = min((sandbox.since for sandbox in self._ready), default=now)
+            await anyio.sleep(max(1.0, oldest + longest - now))
+            old = [sandbox for sandbox in self._ready if sandbox.since + longest <= anyio.current_time()]
+            if old and len(self._ready) >= self.template.target:
+                self.doom(min(old, key=lambda sandbox: sandbox.since), "idle too long")
+
+    def _died_while_idle(self, sandbox: Sandbox) -> None:
+        if sandbox.state is State.READY:
+            log.warning("%r died while idle", sandbox)
+            self.doom(sandbox, "died while idle")
+
+    # -- destroying -------------------------------------------------------------------------------------------------
+
+    async def _destroy(self, sandbox: Sandbox) -> None:
+        """Until the engine has removed it. Shielded: an owner that goes away must not leave a container behind."""
+        started = time.monotonic()
+        pause_s = _RETRY_DESTROY_S
+        with anyio.CancelScope(shield=True):
+            if not self._closing.is_set():
+                await self._shared.traffic.lull(self._has_enough)
+            if sandbox.channel is not None:
+                sandbox.channel.close()
+            while sandbox.container is not None:
+                try:
+                    async with self._shared.destroys:
+                        await self._shared.engine.destroy(sandbox.container)
+                    sandbox.container = None
+                except EngineError as error:
+                    log.warning("%r: not destroyed, trying again in %.1f s: %s", sandbox, pause_s, error)
+                    if self._closing.is_set() and pause_s > _RETRY_DESTROY_S:
+                        return  # a second failure while closing: left for the next start's sweep, and reported
+                    with anyio.move_on_after(pause_s):
+                        await self._closing.wait()
+                    pause_s = min(2 * pause_s, _RETRY_DESTROY_LONGEST_S)
+        self._sandboxes.discard(sandbox)
+        self._shared.free_slot(sandbox.slot)
+        self.totals.destroy_seconds.observe(time.monotonic() - started)
+        sandbox.become(State.GONE, "removed")
+
+    # -- looking ----------------------------------------------------------------------------------------------------
+
+    def trouble(self) -> str | None:
+        """Why nothing can be leased now and waiting will not help; None while it may."""
+        if self._draining:
+            return "draining"
+        if self._backoff.is_open:
+            return self._failing()
+        return None
+
+    def readiness(self) -> str | None:
+        """What keeps this pool from leasing at once, or None."""
+        if self._draining:
+            return "draining"
+        if self._backoff.is_failing and not self._ready:
+            return self._failing()
+        if self.template.target > 0 and not self._ready and not self._count(State.LEASED):
+            return f"0 of {self.template.target} ready, {self._count(State.BOOTING)} booting"
+        return None
+
+    def _failing(self) -> str:
+        return f"{self._backoff.failures} boots failed in a row, the last with {self._backoff.last_failure}"
+
+    def snapshot(self) -> PoolSnapshot:
+        facts = self._shared.engine.facts()
+        return PoolSnapshot(
+            template=self.template.name,
+            target=self.template.target,
+            ready=len(self._ready),
+            booting=self._count(State.BOOTING),
+            leased=self._count(State.LEASED),
+            doomed=self._count(State.DOOMED),
+            waiting=len(self._waiters),
+            image=self._shared.engine.image(self.template),
+            engine=facts.engine,
+            freezer=facts.freezer,
+            trouble=self.readiness(),
+            lease_outcomes=dict(self.totals.lease_outcomes),
+            boot_failures=dict(self.totals.boot_failures),
+            histograms=self.totals.histograms(),
+        )
+
+    def ids(self) -> set[str]:
+        """Of every sandbox that may exist as a container."""
+        return {sandbox.id for sandbox in self._sandboxes}
+
+    def leased(self) -> int:
+        return self._count(State.LEASED)
+
+    def _count(self, state: State) -> int:
+        return sum(sandbox.state is state for sandbox in self._sandboxes)
+
+    def _stop_watching(self, sandbox: Sandbox) -> None:
+        with suppress(OSError):
+            if sandbox.channel is not None:
+                self._shared.watch.remove(sandbox.channel)
+
+    def _on_change(self, change: Change) -> None:
+        if change.old is State.BOOTING and change.new is State.READY:
+            self.totals.boot_seconds.observe(change.seconds_in_old)
+        self._short.set()
+        self._changed.set()
+        self._changed = anyio.Event()
+        self._observe(change)
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        while not condition():
+            await self._changed.wait()

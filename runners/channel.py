@@ -1,0 +1,131 @@
+"""Send and receive frames over the one socket that leads to a sandbox's agent."""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import socket
+from collections import deque
+
+import anyio
+
+from runners.multiplexed import Demultiplexer
+from runners.wire import Decoder, Frame, encode
+
+#: One read. 64 KiB holds the largest output frame and is what Docker copies at once; larger reads only
+#: make the buffer of an idle channel bigger.
+_READ_BYTES = 64 << 10 | 64
+
+
+class Transport(enum.Enum):
+    """What the socket carries toward the host. Toward the sandbox it always carries bare frames."""
+
+    RAW = "raw"  # frames and nothing else
+    DOCKER = "docker"  # frames inside Docker's attach stream
+
+
+class ChannelClosed(Exception):
+    """The other end is gone: the agent or its container died, or the engine dropped the stream."""
+
+
+class Channel:
+    """One duplex stream of frames. Owns its socket; one task may send while one other receives.
+
+    A cancelled `receive` loses no frame. A cancelled `send` may have sent a part: close the channel then.
+    """
+
+    def __init__(self, sock: socket.socket, transport: Transport) -> None:
+        sock.setblocking(False)
+        self._socket = sock
+        self._demultiplexer = Demultiplexer() if transport is Transport.DOCKER else None
+        self._decoder = Decoder(from_agent=True)
+        self._received: deque[Frame] = deque()
+        self._next_stream = 1
+
+    def __repr__(self) -> str:
+        return f"<Channel fd={self._socket.fileno()} {len(self._received)} frames waiting, {self._decoder!r}>"
+
+    def __enter__(self) -> Channel:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def new_stream(self) -> int:
+        """A stream number that this channel has not used before."""
+        stream = self._next_stream
+        self._next_stream += 1
+        return stream
+
+    def send_now(self, encoded: bytes) -> bytes:
+        """Send what the kernel takes without waiting; returns what it did not take."""
+        try:
+            sent = self._socket.send(encoded)
+        except BlockingIOError:
+            return encoded
+        except OSError as error:
+            raise ChannelClosed(f"sending: {error.strerror}") from error
+        return encoded[sent:]
+
+    async def send(self, encoded: bytes) -> None:
+        """Send all of it, waiting as long as the sandbox does not read."""
+        rest = memoryview(encoded)
+        while rest:
+            try:
+                rest = rest[self._socket.send(rest) :]
+            except BlockingIOError:
+                await anyio.wait_writable(self._socket)
+            except OSError as error:
+                raise ChannelClosed(f"sending: {error.strerror}") from error
+
+    async def receive(self) -> Frame:
+        """The next frame. Raises `ChannelClosed` at the end, `RunnerProtocolError` on anything malformed."""
+        while not self._received:
+            if self._decoder.error is not None:
+                raise self._decoder.error
+            try:
+                received = self._socket.recv(_READ_BYTES)
+            except BlockingIOError:
+                await anyio.wait_readable(self._socket)
+                continue
+            except OSError as error:
+                raise ChannelClosed(f"receiving: {error.strerror}") from error
+            if not received:
+                self._decoder.end()
+                raise ChannelClosed("the sandbox closed its channel")
+            self._take_in(received)
+        return self._received.popleft()
+
+    def is_quiet(self) -> bool:
+        """True while the other end is connected and has nothing said that was not received."""
+        if self._received or self._decoder.pending_bytes:
+            return False
+        try:
+            self._socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
+    def close(self) -> None:
+        """Close the socket, which ends the agent. Again is harmless."""
+        with contextlib.suppress(OSError):
+            self._socket.close()
+
+    def detach(self) -> socket.socket:
+        """Give up the socket without closing it. Only for a quiet channel: what was received goes with it."""
+        return self._socket
+
+    def _take_in(self, received: bytes) -> None:
+        if self._demultiplexer is not None:
+            received = self._demultiplexer.feed(received)
+        self._received.extend(self._decoder.feed(received))
+
+
+def encode_all(frames: list[Frame]) -> bytes:
+    """The bytes of several frames, so that they can leave in one system call."""
+    return b"".join(map(encode, frames))

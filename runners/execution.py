@@ -1,0 +1,207 @@
+"""Run one program or command over a channel, and say what became of it.
+
+What the guest did is an `Outcome`. What went wrong on our side is an exception: `ChannelClosed`,
+`RunnerProtocolError` (the sandbox is lost) or `NotExecuted` (it is not, and nothing ran).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import anyio
+from pydantic_core import to_json
+
+from runners.channel import Channel, ChannelClosed, encode_all
+from runners.messages import AgentError, Exit, parse
+from runners.wire import MAX_PAYLOAD_BYTES, Frame, Kind, RunnerProtocolError
+
+#: How long after the run's own deadline the host waits for the agent to report it. The agent needs up to 100 ms to drain
+#: the pipes and some to kill what is left; on a busy two-core machine 1 s was never reached. Contract: an answer by
+#: deadline + 1 s.
+HOST_GRACE_S = 1.0
+
+
+class NotExecuted(Exception):
+    """The agent refused the run and ran nothing; `code` is one of PROTOCOL.md's ERROR codes."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramFile:
+    """A file to lie in the work directory before the run starts. `path` is relative to it."""
+
+    path: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """What to run: exactly one of `program` (a path among `files`, run by the language's worker) and `argv`."""
+
+    program: str | None = None
+    argv: Sequence[str] | None = None
+    files: Sequence[ProgramFile] = ()
+    stdin: bytes = b""
+    args: Sequence[str] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    cwd: str | None = None  # relative to the work directory
+    timeout_s: float = 10.0
+    stream_limit: int = 1 << 20  # bytes kept of each of stdout and stderr
+    output_limit: int = 8 << 20  # bytes of both together, after which the run is killed
+    last: bool = False  # nothing else will run in this sandbox
+
+    def frames(self, stream: int) -> list[Frame]:
+        """EXEC, the files' bytes and the standard input, in the order the protocol wants."""
+        message: dict[str, object] = {
+            "files": [{"path": file.path, "size": len(file.content)} for file in self.files],
+            "args": self.args,
+            "env": self.env,
+            "timeout_ms": round(self.timeout_s * 1000),
+            "stream_limit": self.stream_limit,
+            "output_limit": self.output_limit,
+            "last": self.last,
+        }
+        if self.program is not None:
+            message["program"] = self.program
+        if self.argv is not None:
+            message["argv"] = self.argv
+        if self.cwd is not None:
+            message["cwd"] = self.cwd
+        frames = [Frame(Kind.EXEC, stream, to_json(message))]
+        frames += _chunks(Kind.DATA, stream, b"".join(file.content for file in self.files))
+        frames += _chunks(Kind.STDIN, stream, self.stdin)
+        frames.append(Frame(Kind.STDIN_END, stream))
+        return frames
+
+
+def _chunks(kind: Kind, stream: int, content: bytes) -> list[Frame]:
+    return [
+        Frame(kind, stream, content[at : at + MAX_PAYLOAD_BYTES])
+        for at in range(0, len(content), MAX_PAYLOAD_BYTES)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the guest did. Exactly one of `exit_code` and `signal` is set.
+
+    `output` is standard output and error together, in order of arrival. `sandbox_spent`: the channel or the agent is
+    not fit for another run. Times are seconds from the moment the first byte was sent; `first_byte_s` is None
+    where there was no output.
+    """
+
+    exit_code: int | None
+    signal: int | None
+    stdout: bytes = b""
+    stderr: bytes = b""
+    output: bytes = b""
+    stdout_truncated: bool = False
+    stderr_truncated: bool = False
+    timed_out: bool = False
+    output_limit: bool = False
+    oom: bool = False
+    sandbox_spent: bool = False
+    first_byte_s: float | None = None
+    duration_s: float = 0.0
+
+
+async def execute(channel: Channel, execution: Execution) -> Outcome:
+    """Run it and wait for its end, at most `timeout_s` plus `HOST_GRACE_S`.
+
+    Cancelled, it leaves the run going and the channel perhaps inside a frame: the caller owns the sandbox and dooms it.
+    """
+    collected = _Collected(execution, channel.new_stream())
+    outcome: Outcome | None = None
+    with anyio.move_on_after(execution.timeout_s + HOST_GRACE_S):
+        unsent = channel.send_now(encode_all(execution.frames(collected.stream)))
+        if not unsent:
+            return await collected.until_exit(channel)
+        failure: Exception | None = None
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_send_rest, channel, unsent)
+            try:
+                # The sender finishes after the exit, too: half a frame would spoil the channel for the next run.
+                outcome = await collected.until_exit(channel)
+            except (ChannelClosed, RunnerProtocolError, NotExecuted) as error:
+                failure = error
+                tasks.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+        if outcome is not None:
+            return outcome
+    if outcome is not None:  # ended, but the agent took no more of the standard input
+        return replace(outcome, sandbox_spent=True)
+    return collected.overdue()
+
+
+async def _send_rest(channel: Channel, unsent: bytes) -> None:
+    with contextlib.suppress(ChannelClosed):  # the receiver meets the same end, and reports it
+        await channel.send(unsent)
+
+
+class _Collected:
+    """The output of one run while it comes in, under the host's own count of its limits."""
+
+    def __init__(self, execution: Execution, stream: int) -> None:
+        self.stream = stream
+        self._limit = execution.stream_limit
+        self._started = time.monotonic()
+        self._first_byte: float | None = None
+        self._stdout = bytearray()
+        self._stderr = bytearray()
+        self._output = bytearray()
+        self._stdout_truncated = self._stderr_truncated = False
+
+    async def until_exit(self, channel: Channel) -> Outcome:
+        while True:
+            frame = await channel.receive()
+            if frame.stream != self.stream:
+                raise RunnerProtocolError(f"{frame!r} on a stream that is not open")
+            if frame.kind is Kind.STDOUT:
+                self._stdout_truncated |= self._keep(self._stdout, frame.payload)
+            elif frame.kind is Kind.STDERR:
+                self._stderr_truncated |= self._keep(self._stderr, frame.payload)
+            elif frame.kind is Kind.EXIT:
+                return self._ended(parse(Exit, frame))
+            elif frame.kind is Kind.ERROR:
+                error = parse(AgentError, frame)
+                raise NotExecuted(error.code, error.message)
+            else:
+                raise RunnerProtocolError(f"{frame!r} during a run")
+
+    def _keep(self, stream: bytearray, payload: bytes) -> bool:
+        """True when something had to be dropped. An honest agent stops at the limit itself; one that does
+        not is cut here, so that the host's memory is bounded whatever the agent does."""
+        if self._first_byte is None:
+            self._first_byte = time.monotonic()
+        kept = payload[: self._limit - len(stream)]
+        stream += kept
+        self._output += kept
+        return len(kept) < len(payload)
+
+    def _ended(self, exit_: Exit) -> Outcome:
+        return Outcome(
+            exit_code=exit_.exit_code,
+            signal=exit_.signal,
+            stdout=bytes(self._stdout),
+            stderr=bytes(self._stderr),
+            output=bytes(self._output),
+            stdout_truncated=exit_.stdout_truncated or self._stdout_truncated,
+            stderr_truncated=exit_.stderr_truncated or self._stderr_truncated,
+            timed_out=exit_.timed_out,
+            output_limit=exit_.output_limit,
+            first_byte_s=None if self._first_byte is None else self._first_byte - self._started,
+            duration_s=time.monotonic() - self._started,
+        )
+
+    def overdue(self) -> Outcome:
+        """The agent did not report an end in time: the host's deadline counts."""
+        killed = Exit(exit_code=None, signal=signal.SIGKILL, timed_out=True)
+        return replace(self._ended(killed), sandbox_spent=True)

@@ -1,0 +1,200 @@
+"""Rules 6, 8–12 and 14 of the pool, on the fake engine."""
+
+from __future__ import annotations
+
+import anyio
+import pytest
+
+from pool.errors import Draining, PoolUnavailable
+from pool.sandbox import State
+from pool.settings import PoolSettings
+from pool.testing import must_fail
+
+
+async def test_the_pool_fills_to_its_target(world):
+    async with world(target=3) as w:
+        await w.until_ready(3)
+        assert w.engine.started == 3
+        assert all(container.frozen for container in w.engine.containers.values())
+
+
+@pytest.mark.parametrize("step", ["start", "freeze"])
+async def test_boot_failures_open_the_circuit_and_show_in_readiness(world, step):
+    async with world(target=1) as w:
+        w.engine.faults = must_fail(step, reason="no_luck")
+        await w.until(lambda: (w.now.trouble or "").startswith("3 boots failed in a row, the last with no_luck"))
+        assert w.now.boot_failures["no_luck"] >= 3
+        with pytest.raises(PoolUnavailable, match="boots failed in a row") as refusal:
+            await w.fleet.lease("python")
+        assert refusal.value.retry_after_s >= 1
+
+
+async def test_boots_go_on_by_themselves_when_the_cause_is_mended(world):
+    async with world(target=1) as w:
+        w.engine.faults = must_fail("start")
+        await w.until(lambda: w.now.boot_failures.get("refused", 0) >= 3)
+        w.engine.faults = {}
+        await w.until_ready(1)
+        assert w.now.trouble is None
+
+
+async def test_failed_boots_are_spaced_further_and_further_apart(world):
+    async with world(target=1) as w:
+        times: list[float] = []
+        w.on_change = lambda change: change.new is State.DOOMED and times.append(anyio.current_time())
+        w.engine.faults = must_fail("start")
+        await w.until(lambda: len(times) >= 4)
+        gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+        assert gaps[2] > gaps[0]
+        assert gaps[0] >= 0.1  # half of the first delay, at the least
+
+
+async def test_an_agent_of_another_version_is_not_pooled(world):
+    async with world(target=1) as w:
+        w.engine.protocol = 99
+        await w.until(lambda: w.now.boot_failures.get("version", 0) >= 1)
+        assert w.now.ready == 0
+        w.engine.protocol = 1
+        await w.until_ready(1)
+
+
+async def test_a_boot_that_never_says_hello_is_given_up_and_removed(world):
+    async with world(target=1, boot_timeout_s=0.05) as w:
+        w.engine.gates["hello"] = gate = anyio.Event()
+        await w.until(lambda: w.now.boot_failures.get("timeout", 0) >= 1)
+        gate.set()
+        del w.engine.gates["hello"]
+        await w.until_ready(1)
+
+
+async def test_destroying_never_delays_the_end_of_a_lease(world):
+    async with world(target=1) as w:
+        lease = await w.fleet.lease("python")
+        w.engine.gates["destroy"] = gate = anyio.Event()
+        w.fleet.end(lease.id, "done")  # not awaited: there is nothing to wait for
+        assert lease.sandbox.state is State.DOOMED
+        await w.until_ready(1)
+        assert w.now.doomed == 1
+        gate.set()
+
+
+async def test_a_container_that_will_not_go_is_tried_again_and_blocks_nobody(world):
+    async with world(target=1) as w:
+        lease = await w.fleet.lease("python")
+        w.engine.faults = must_fail("destroy")
+        w.fleet.end(lease.id, "done")
+        await w.until_ready(1)
+        assert w.now.doomed == 1
+        w.engine.faults = {}
+        await w.until(lambda: lease.sandbox.state is State.GONE)
+
+
+@pytest.mark.parametrize("step", ["start", "hello", "freeze"])
+async def test_a_boot_cancelled_half_way_removes_what_it_had_made(world, step):
+    async with world(target=2) as w:
+        w.engine.gates[step] = anyio.Event()
+        await anyio.wait_all_tasks_blocked()
+        assert w.engine.started == 2
+    # leaving the world closes the pool in the middle of both boots; the world asserts that no container is left
+
+
+async def test_closing_destroys_leased_ones_too(world):
+    async with world(target=2) as w:
+        lease = await w.fleet.lease("python")
+    assert lease.sandbox.state is State.GONE
+
+
+async def test_draining_refuses_newcomers_and_waits_for_leases(world):
+    async with world(target=1) as w:
+        lease = await w.fleet.lease("python")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(w.fleet.drain)
+            await anyio.wait_all_tasks_blocked()
+            with pytest.raises(Draining):
+                await w.fleet.lease("python")
+            assert lease.sandbox.state is State.LEASED
+            w.fleet.end(lease.id, "done")
+        assert w.now.leased == 0
+
+
+async def test_draining_gives_up_on_a_lease_after_the_grace_period(world):
+    settings = PoolSettings(drain_s=0.05)
+    async with world(settings, target=1) as w:
+        await w.fleet.lease("python")
+        with anyio.fail_after(5):
+            await w.fleet.drain()
+        assert w.now.leased == 1
+
+
+async def test_draining_refuses_those_who_wait(world):
+    async with world(target=0) as w:
+        w.engine.gates["start"] = gate = anyio.Event()
+        refused = []
+
+        async def wait() -> None:
+            try:
+                await w.fleet.lease("python")
+            except Draining as error:
+                refused.append(error)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(wait)
+            await anyio.wait_all_tasks_blocked()
+            await w.fleet.drain()
+        assert len(refused) == 1
+        gate.set()
+
+
+async def test_a_sandbox_idle_for_too_long_is_replaced(world):
+    async with world(target=1, max_idle_s=0.2) as w:
+        await w.until_ready(1)
+        first = w.changes[-1].sandbox
+        await w.until(lambda: first.state is State.GONE)
+        assert first.reason == "removed"
+        assert "idle too long" in [change.reason for change in w.changes if change.sandbox is first]
+        await w.until_ready(1)
+
+
+async def test_an_unknown_container_with_our_label_is_counted(world):
+    async with world(target=1) as w:
+        await w.until_ready(1)
+        assert w.fleet.stats().unwanted == 0
+        found = {*await w.engine.ours(), "sb_stranger"}
+
+        async def ours() -> set[str]:
+            return found
+
+        w.engine.ours = ours
+        await w.fleet.take_census()
+        assert w.fleet.stats().unwanted == 1
+
+
+async def test_refill_waits_for_a_lull_while_enough_are_ready(world):
+    async with world(PoolSettings(boots_at_once=1), target=4, max_sandboxes=8) as w:
+        await w.until_ready(4)
+        started = anyio.current_time()
+        lease = await w.fleet.lease("python")
+        await w.until(lambda: w.engine.started == 5 and w.now.booting == 0)
+        waited = anyio.current_time() - started
+        assert waited >= 0.05, "the refill did not let the lease pass"
+        w.fleet.end(lease.id, "done")
+
+
+async def test_refill_does_not_wait_when_the_pool_runs_low(world):
+    async with world(target=2, max_sandboxes=8) as w:
+        await w.until_ready(2)
+        started = anyio.current_time()
+        for _ in range(2):
+            await w.fleet.lease("python")
+        await w.until(lambda: w.engine.started >= 3)
+        assert anyio.current_time() - started < 0.05
+
+
+async def test_user_id_slots_are_shared_by_no_two_living_sandboxes(world):
+    # FakeEngine.start asserts it for every container; here the slots are also seen to be used again.
+    async with world(target=2) as w:
+        for _ in range(8):
+            lease = await w.fleet.lease("python")
+            w.fleet.end(lease.id, "done")
+            await w.until(lambda lease=lease: lease.sandbox.state is State.GONE)
+        assert max(change.sandbox.slot for change in w.changes) <= 6
