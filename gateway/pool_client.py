@@ -74,7 +74,7 @@ class PoolClient:
                 yield client
             finally:
                 tasks.cancel_scope.cancel()
-                client._close("closed")
+                client.disconnect("closed")
 
     async def lease(self, template: str) -> Lease:
         """A lease on a sandbox of `template`, thawed and waiting; raises a `PoolError`.
@@ -156,7 +156,7 @@ class PoolClient:
             self._socket.send(ask.model_dump_json(exclude_defaults=True).encode())
         except BlockingIOError:
             # The daemon has not read 200 KiB of packets: it hangs. Ending the connection ends the leases.
-            self._close("the pool daemon does not read")
+            self.disconnect("the pool daemon does not read")
         except OSError:
             pass  # the receiver meets the same end, and closes
 
@@ -197,15 +197,15 @@ class PoolClient:
                     await anyio.wait_readable(sock)
                 continue
             except OSError as error:
-                self._close(f"reading from the pool daemon: {error.strerror}")
+                self.disconnect(f"reading from the pool daemon: {error.strerror}")
                 return
             if not packet:
-                self._close("the pool daemon ended the connection")
+                self.disconnect("the pool daemon ended the connection")
                 return
             try:
                 answer = ANSWER.validate_json(packet)
             except ValidationError as error:
-                self._close(f"the pool daemon sent what is not a message: {error}")
+                self.disconnect(f"the pool daemon sent what is not a message: {error}")
                 return
             pending = self._pending.pop(answer.id, None)
             if pending is None:
@@ -221,7 +221,12 @@ class PoolClient:
         if isinstance(answer, Granted):
             self._tell(Ask(id=0, op="end", lease=answer.lease, reason="caller gone"))
 
-    def _close(self, why: str) -> None:
+    @property
+    def is_connected(self) -> bool:
+        return self._socket is not None
+
+    def disconnect(self, why: str) -> None:
+        """End the connection, and with it every lease; a new one is made at once if the daemon is there."""
         if self._socket is None:
             return
         log.info("%r: %s", self, why)
