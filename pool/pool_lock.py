@@ -20,13 +20,12 @@ class PoolIsRunning(Exception):
 def held(path: Path) -> Iterator[None]:
     """Keep the lock until the end of the block; raises `PoolIsRunning` when another process has it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            owner = os.pread(fd, 32, 0).decode(errors="replace").strip()
-            raise PoolIsRunning(f"the pool of {path} is running already (pid {owner or 'unknown'})") from None
+            raise PoolIsRunning(f"{path.stem} is running already (pid {owner(path) or 'unknown'})") from None
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
         # The file stays: removing it would let two processes lock two files of the same name.
@@ -51,3 +50,11 @@ def is_held(path: Path) -> bool:
         return False
     finally:
         os.close(fd)
+
+
+def owner(path: Path) -> int | None:
+    """Pid of the process that took the lock last. Meaningful only while `is_held`."""
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):
+        return None

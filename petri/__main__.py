@@ -1,0 +1,253 @@
+"""`petri`: start the services, build the images, look after the host, run a file."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from petri.config import Config, ConfigFault, load, reference
+
+_STATUS_WRONG_CONFIG = 2
+
+
+class _Context:
+    """The configuration, read when a command first needs it: `petri run --help` works with a broken one."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+
+    @property
+    def config(self) -> Config:
+        try:
+            return load(self._path)
+        except ConfigFault as fault:
+            for line in fault.faults:
+                click.echo(f"petri: {line}", err=True)
+            sys.exit(_STATUS_WRONG_CONFIG)
+
+    @property
+    def arguments(self) -> list[str]:
+        """What a child `petri` needs to read the same configuration."""
+        return ["--config", str(self._path)] if self._path else []
+
+
+_pass = click.make_pass_decorator(_Context)
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
+_url = click.option("--url", metavar="URL", help="The gateway; default: PETRI_URL, else where petri.toml says.")
+
+
+def _fail(message: object, status: int = 1) -> NoReturn:
+    click.echo(f"petri: {message}", err=True)
+    sys.exit(status)
+
+
+def _gateway(context: _Context, url: str | None) -> str:
+    if found := url or os.environ.get("PETRI_URL"):
+        return found
+    return context.config.gateway_url
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="petri")
+@click.option("--config", type=click.Path(path_type=Path), help="Default: PETRI_CONFIG, ./petri.toml, /etc/petri.")
+@click.option("--verbose", is_flag=True, help="Log every move of every sandbox.")
+@click.pass_context
+def main(context: click.Context, config: Path | None, verbose: bool) -> None:
+    """Petri runs code that nobody has read yet, each time in a container of its own.
+
+    \b
+    Begin with:   petri doctor         is this machine fit?
+                  petri images build   what sandboxes are made of
+                  petri up             pool and gateway
+                  petri run hello.py
+    """
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.INFO,
+        format="%(asctime)s %(levelname).1s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    for talkative in ("httpx", "httpcore", "urllib3", "docker"):
+        logging.getLogger(talkative).setLevel(logging.WARNING)
+    context.obj = _Context(config)
+
+
+@main.command()
+@click.option("--port", type=click.IntRange(1, 65_535), help="Port of the gateway, instead of the configured one.")
+@click.option("--samples", is_flag=True, help="When ready, run a small program per language.")
+@click.option("--once", is_flag=True, help="End after the samples; status 0 if all were right.")
+@click.option("--detach", is_flag=True, help="Return when ready; `petri down` ends it.")
+@_pass
+def up(context: _Context, port: int | None, samples: bool, once: bool, detach: bool) -> None:
+    """Start pool and gateway, and serve until Ctrl-C."""
+    from petri import up as running
+
+    if once and detach:
+        raise click.UsageError("--once ends at once, --detach stays: choose one")
+    if port is not None:
+        os.environ["PETRI_GATEWAY_PORT"] = str(port)  # for this process and the services it starts
+    try:
+        if detach:
+            sys.exit(running.detach(context.config, context.arguments, show_samples=samples))
+        sys.exit(running.run(context.config, context.arguments, show_samples=samples, once=once))
+    except running.UpFault as fault:
+        _fail(fault)
+
+
+@main.command()
+@_pass
+def down(context: _Context) -> None:
+    """End what `petri up` started, and wait until it is gone."""
+    from petri import up as running
+
+    try:
+        sys.exit(running.down(context.config))
+    except running.UpFault as fault:
+        _fail(fault)
+
+
+@main.command()
+@_pass
+def pool(context: _Context) -> None:
+    """Serve as the pool daemon: the one that holds the engine."""
+    from petri import pool_service
+
+    sys.exit(pool_service.run(context.config))
+
+
+@main.command()
+@_pass
+def gateway(context: _Context) -> None:
+    """Serve as the gateway: HTTP, without privileges."""
+    from gateway.serve import serve
+
+    config = context.config
+    sys.exit(serve(config.gateway, config.templates))
+
+
+@main.command()
+@_json
+@_pass
+def doctor(context: _Context, as_json: bool) -> None:
+    """Check this machine, and say what to do about each fault. Status 1 if there is one."""
+    from petri.doctor import examine
+
+    findings = examine(context.config)
+    if as_json:
+        click.echo(json.dumps([finding.as_json() for finding in findings], indent=2))
+    else:
+        for finding in findings:
+            click.echo(finding.as_text())
+    sys.exit(any(finding.is_fault for finding in findings))
+
+
+@main.group()
+def images() -> None:
+    """What sandboxes are made of."""
+
+
+@images.command("build")
+@click.argument("languages", nargs=-1, metavar="[python|node|go]…")
+@click.option("--force", is_flag=True, help="Build anew what is up to date, too.")
+@click.option(
+    "--base",
+    type=click.Choice(["auto", "official", "local"]),
+    default="auto",
+    envvar="PETRI_BASE",
+    show_default=True,
+    show_envvar=True,
+    help="The official image, or one made here from the distribution's packages; auto: official if a registry answers.",
+)
+@_pass
+def build(context: _Context, languages: tuple[str, ...], force: bool, base: str) -> None:
+    """Build the images that are missing or outdated."""
+    import docker
+
+    from runners.images import LANGUAGES, BuildError, build_images, console
+
+    config = context.config
+    try:
+        client = docker.DockerClient(base_url=config.pool.docker_host) if config.pool.docker_host else docker.from_env()
+        client.ping()
+    except docker.errors.DockerException as error:
+        _fail(f"no container engine answers: {error}; `scripts/engine` sets one up", 3)
+    try:
+        build_images(
+            client,
+            languages or LANGUAGES,
+            state_dir=config.state_dir,
+            report=console(sys.stderr),
+            force=force,
+            base=base,
+        )
+    except BuildError as error:
+        _fail(error)
+    except KeyboardInterrupt:
+        _fail("interrupted; what was built so far stays", 130)
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
+@click.argument("args", nargs=-1)
+@click.option("--language", help="Name of a template; default: by the file's extension.")
+@click.option("--timeout", type=float, metavar="SECONDS", help="Wall clock of the run; default: the template's.")
+@click.option("--env", multiple=True, metavar="NAME=VALUE", help="For the program; may be given more than once.")
+@click.option("--with", "beside", multiple=True, type=click.Path(path_type=Path), help="A file to lie beside it.")
+@click.option("--timings", is_flag=True, help="Say on standard error where the time went.")
+@_json
+@_url
+@_pass
+def run(
+    context: _Context, /, file: Path, args: tuple[str, ...], as_json: bool, url: str | None, **options: Any
+) -> None:
+    """Run FILE (- for standard input) in a fresh sandbox, and exit as it did.
+
+    Standard input goes to the program unless FILE is -. Status 124: timed out; 125: Petri's fault; 128 + n: signal n.
+    """
+    from petri.client import GatewayFault
+    from petri.run import RunFault, run_file
+
+    try:
+        sys.exit(run_file(_gateway(context, url), file, args, as_json=as_json, **options))
+    except (RunFault, GatewayFault) as fault:
+        _fail(fault, 125)
+
+
+@main.command()
+@_json
+@_url
+@_pass
+def ps(context: _Context, as_json: bool, url: str | None) -> None:
+    """Show pools and sandboxes of a running gateway."""
+    from petri.client import Client, GatewayFault
+    from petri.ps import show
+
+    try:
+        with Client(_gateway(context, url)) as client:
+            show(client, as_json=as_json)
+    except GatewayFault as fault:
+        _fail(fault)
+
+
+@main.command("config")
+@_pass
+def show_config(context: _Context) -> None:
+    """Show every setting: key, value in force, variable, meaning."""
+    config = context.config
+    click.echo(f"from {config.source or 'the defaults'}; state in {config.state_dir}, sockets in {config.run_dir}\n")
+    tables = [("gateway", config.gateway), ("pool", config.pool)]
+    tables += [(f"templates.{template.name}", template) for template in config.templates]
+    meanings = {key: meaning for key, _, _, meaning in reference()}
+    for table, settings in tables:
+        for name, value in settings.model_dump(mode="json").items():
+            meaning = meanings.get(f"{table.partition('.')[0]}{'.NAME' if '.' in table else ''}.{name}", "")
+            click.echo(f"{f'{table}.{name}':<36} {value!s:<24} {meaning}")
+
+
+if __name__ == "__main__":
+    main(prog_name="petri")

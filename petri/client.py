@@ -1,0 +1,71 @@
+"""Ask a running gateway, for the command line."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any
+
+import httpx
+
+#: Longer than the longest run a template allows by default (300 s) and its wait for a sandbox.
+_READ_TIMEOUT_S = 330.0
+
+
+class GatewayFault(Exception):
+    """The gateway is not there, or answered with a problem; the message is for a person."""
+
+
+class Client:
+    """HTTP calls to one gateway."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url.rstrip("/")
+        timeout = httpx.Timeout(5.0, read=_READ_TIMEOUT_S)
+        self._http = httpx.Client(base_url=self._url, timeout=timeout, trust_env=False)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    def get(self, path: str) -> dict[str, Any]:
+        """The JSON object at `path`."""
+        return self._ask("GET", path)
+
+    def run(self, request: dict[str, Any]) -> dict[str, Any]:
+        """`POST /v1/run`."""
+        return self._ask("POST", "/v1/run", request)
+
+    def trouble(self) -> str | None:
+        """What `/readyz` says is missing; None when every pool can lease."""
+        try:
+            answer = self._http.get("/readyz", timeout=2.0)
+        except httpx.HTTPError as error:
+            return f"no answer yet ({type(error).__name__})"
+        return None if answer.status_code == 200 else _problem(answer)
+
+    def _ask(self, method: str, path: str, request: dict[str, Any] | None = None) -> dict[str, Any]:
+        try:
+            answer = self._http.request(method, path, json=request)
+        except httpx.ConnectError as error:
+            raise GatewayFault(f"no gateway answers at {self._url}; `petri up` starts one") from error
+        except httpx.HTTPError as error:
+            raise GatewayFault(f"{self._url}{path}: {error or type(error).__name__}") from error
+        if answer.status_code >= 400:
+            raise GatewayFault(_problem(answer))
+        found: dict[str, Any] = answer.json()
+        return found
+
+
+def _problem(answer: httpx.Response) -> str:
+    """A problem+json body in a line or more."""
+    try:
+        problem = answer.json()
+        lines = [f"{problem['code']}: {problem['detail']}"]
+        lines += [f"  {fault['field']}: {fault['message']}" for fault in problem.get("errors", [])]
+    except (ValueError, KeyError, TypeError):
+        return f"status {answer.status_code}: {answer.text[:200]}"
+    return "\n".join(lines)

@@ -1,0 +1,218 @@
+"""Read petri.toml and the `PETRI_*` variables once, and report every fault in them at once.
+
+The only place that reads the environment; what it finds is passed down as frozen settings.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from gateway.settings import GatewaySettings
+from pool.settings import PoolSettings
+from pool.template import Template
+
+_M = TypeVar("_M", bound=BaseModel)
+
+#: Looked for in this order when neither `--config` nor PETRI_CONFIG names a file.
+_USUAL_PLACES = (Path("petri.toml"), Path("/etc/petri/petri.toml"))
+
+#: What Petri runs without a configuration file, and what petri.toml in the repository says.
+DEFAULT_TEMPLATES: dict[str, dict[str, Any]] = {
+    "python": {"language": "python", "image": "petri/python", "target": 8},
+    "node": {"language": "node", "image": "petri/node", "target": 4},
+    "go": {
+        "language": "go",
+        "image": "petri/go",
+        "target": 2,
+        "memory_mib": 1024,
+        "tmp_mib": 512,
+        "pids": 128,
+        "timeout_s": 30.0,
+    },
+}
+
+
+class ConfigFault(Exception):
+    """The configuration is wrong; `faults` has a line for everything that is."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = faults
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything that is configured. `source` is the file it came from, None for the defaults."""
+
+    source: Path | None
+    state_dir: Path  # outlives a reboot: engine, images under construction, logs
+    run_dir: Path  # does not: sockets, locks
+    pool: PoolSettings
+    gateway: GatewaySettings
+    templates: tuple[Template, ...]
+
+    @property
+    def pool_lock(self) -> Path:
+        return self.run_dir / f"pool-{self.pool.name}.lock"
+
+    @property
+    def up_lock(self) -> Path:
+        return self.run_dir / f"up-{self.pool.name}.lock"
+
+    @property
+    def gateway_url(self) -> str:
+        """Where the gateway of this configuration listens."""
+        host = self.gateway.host
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.gateway.port}"
+
+    @property
+    def logs(self) -> Path:
+        return self.state_dir / "logs"
+
+
+def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Config:
+    """The configuration in force; raises `ConfigFault`."""
+    faults: list[str] = []
+    source = _find(path, environ)
+    tables = _read(source, faults)
+    state_dir, run_dir = _directories(environ)
+    pool = dict(tables.pop("pool", {}))
+    gateway = dict(tables.pop("gateway", {}))
+    templates = {name: dict(table) for name, table in tables.pop("templates", DEFAULT_TEMPLATES).items()}
+    faults += [f"{name}: no such table; there are pool, gateway and templates" for name in tables]
+    _override(pool, gateway, templates, environ, faults)
+    pool_settings = _validated(PoolSettings, "pool", pool, faults)
+    name = pool_settings.name if pool_settings else "default"
+    gateway.setdefault("pool_socket", run_dir / f"pool-{name}.sock")
+    gateway_settings = _validated(GatewaySettings, "gateway", gateway, faults)
+    valid = [
+        _validated(Template, f"templates.{name}", {"name": name, **table}, faults) for name, table in templates.items()
+    ]
+    if not templates:
+        faults.append("templates: there must be at least one")
+    if faults or pool_settings is None or gateway_settings is None:
+        raise ConfigFault(faults)
+    return Config(
+        source, state_dir, run_dir, pool_settings, gateway_settings, tuple(one for one in valid if one is not None)
+    )
+
+
+def reference() -> Iterator[tuple[str, str, str, str]]:
+    """(key, variable, default, description) of everything that can be configured, for the README and `petri config`."""
+    models: tuple[tuple[str, str, type[BaseModel]], ...] = (
+        ("gateway", "PETRI_GATEWAY_", GatewaySettings),
+        ("pool", "PETRI_POOL_", PoolSettings),
+        ("templates.NAME", "PETRI_TEMPLATE_NAME_", Template),
+    )
+    for table, prefix, model in models:
+        for name, field in model.model_fields.items():
+            if model is Template and name == "name":
+                continue
+            default = "required" if field.is_required() else f"`{field.default}`" if field.default != "" else "–"
+            if name == "pool_socket":
+                default = "in the run directory"
+            yield f"{table}.{name}", prefix + name.upper(), default, field.description or ""
+
+
+def _find(path: Path | None, environ: Mapping[str, str]) -> Path | None:
+    named = path or (Path(environ["PETRI_CONFIG"]) if environ.get("PETRI_CONFIG") else None)
+    if named is not None:
+        return named
+    return next((place for place in _USUAL_PLACES if place.is_file()), None)
+
+
+def _read(source: Path | None, faults: list[str]) -> dict[str, Any]:
+    if source is None:
+        return {}
+    try:
+        tables = tomllib.loads(source.read_text())
+    except OSError as error:
+        raise ConfigFault([f"{source}: {error.strerror}"]) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigFault([f"{source}: not TOML: {error}"]) from error
+    for name in ("pool", "gateway", "templates"):
+        if name in tables and not isinstance(tables[name], dict):
+            faults.append(f"{name} = {tables.pop(name)!r}: must be a table, [{name}]")
+    for name, table in list(tables.get("templates", {}).items()):
+        if not isinstance(table, dict):
+            faults.append(f"templates.{name} = {table!r}: must be a table, [templates.{name}]")
+            del tables["templates"][name]
+    return tables
+
+
+def _directories(environ: Mapping[str, str]) -> tuple[Path, Path]:
+    """State and run directory. scripts/lib has the same rule."""
+    if os.geteuid() == 0:
+        state, run = Path("/var/lib/petri"), Path("/run/petri")
+    else:
+        state = Path(environ.get("HOME", "/nonexistent")) / ".local/state/petri"
+        run = Path(environ.get("XDG_RUNTIME_DIR") or state / "run") / "petri"
+    return Path(environ.get("PETRI_STATE_DIR") or state), Path(environ.get("PETRI_RUN_DIR") or run)
+
+
+def _override(
+    pool: dict[str, Any],
+    gateway: dict[str, Any],
+    templates: dict[str, dict[str, Any]],
+    environ: Mapping[str, str],
+    faults: list[str],
+) -> None:
+    known: dict[str, tuple[dict[str, Any], type[BaseModel], str]] = {}
+    prefixes: list[tuple[str, dict[str, Any], type[BaseModel]]] = [
+        ("PETRI_POOL_", pool, PoolSettings),
+        ("PETRI_GATEWAY_", gateway, GatewaySettings),
+    ]
+    prefixes += [(f"PETRI_TEMPLATE_{_upper(name)}_", table, Template) for name, table in templates.items()]
+    for prefix, table, model in prefixes:
+        for name in model.model_fields:
+            known[prefix + name.upper()] = (table, model, name)
+    for variable, text in environ.items():
+        if variable in known:
+            table, model, name = known[variable]
+            table[name] = _typed(model, name, text)
+        elif variable.startswith(("PETRI_POOL_", "PETRI_GATEWAY_", "PETRI_TEMPLATE_")):
+            near = difflib.get_close_matches(variable, known, 1)
+            faults.append(f"{variable}: no such setting" + (f"; did you mean {near[0]}?" if near else ""))
+
+
+def _upper(name: str) -> str:
+    return name.upper().replace("-", "_")
+
+
+def _typed(model: type[BaseModel], name: str, text: str) -> Any:
+    """A variable's text as the value that TOML would give, except where text is wanted anyway."""
+    if model.model_fields[name].annotation in (str, Path):
+        return text
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text  # not what the field wants, and reported as it stands
+
+
+def _validated(model: type[_M], where: str, table: dict[str, Any], faults: list[str]) -> _M | None:
+    try:
+        return model.model_validate(table)
+    except ValidationError as error:
+        faults += [_sentence(model, where, one) for one in error.errors(include_url=False)]
+        return None
+
+
+def _sentence(model: type[BaseModel], where: str, error: ErrorDetails) -> str:
+    """Name, value and what is allowed."""
+    name = ".".join([where, *map(str, error["loc"])])
+    if error["type"] == "missing":
+        return f"{name}: is missing"
+    if error["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(str(error["loc"][-1]), model.model_fields, 1)
+        return f"{name} = {error['input']!r}: no such setting" + (f"; did you mean {near[0]}?" if near else "")
+    wanted = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    return f"{name}: {wanted}" if not error["loc"] else f"{name} = {error['input']!r}: {wanted}"
