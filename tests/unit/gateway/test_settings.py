@@ -1,0 +1,36 @@
+"""The gateway's settings refuse what cannot be."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from gateway.settings import GatewaySettings
+
+
+def test_the_defaults_are_those_of_the_contract() -> None:
+    settings = GatewaySettings()
+    assert (settings.host, settings.port, settings.body_limit_bytes) == ("127.0.0.1", 8000, 8 << 20)
+    assert settings.sandbox_ttl_s == 300
+
+
+def test_every_setting_says_what_it_is() -> None:
+    assert all(field.description for field in GatewaySettings.model_fields.values())
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"port": 70_000},
+        {"port": "8000"},
+        {"uid": 0},
+        {"body_limit_mib": 0},
+        {"body_limit_mib": 65},
+        {"drain_s": float("nan")},
+        {"sandbox_ttl_s": 7200.0},
+        {"hots": "127.0.0.1"},
+    ],
+)
+def test_a_wrong_value_is_refused_by_name(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValidationError, match=next(iter(wrong))):
+        GatewaySettings.model_validate(wrong)
