@@ -11,6 +11,7 @@ from pool.errors import Draining, PoolUnavailable
 from pool.sandbox import State
 from pool.settings import PoolSettings
 from pool.testing import must_fail
+from pool.traffic import LONGEST_S, RECENT_S, Traffic
 
 
 async def test_the_pool_fills_to_its_target(world):
@@ -171,25 +172,38 @@ async def test_an_unknown_container_with_our_label_is_counted(world):
         assert w.fleet.stats().unwanted == 1
 
 
-async def test_refill_waits_for_a_lull_while_enough_are_ready(world):
-    async with world(PoolSettings(boots_at_once=1), target=4, max_sandboxes=8) as w:
+async def test_refill_waits_for_a_lull_while_enough_are_ready_and_no_longer(world, monkeypatch):
+    # With these numbers a lull never comes, so that only the pool's own need can start a boot.
+    monkeypatch.setattr("pool.traffic.RECENT_S", 1e6)
+    monkeypatch.setattr("pool.traffic.LONGEST_S", 1e6)
+    async with world(target=4, max_sandboxes=8) as w:
         await w.until_ready(4)
-        started = anyio.current_time()
-        lease = await w.fleet.lease("python")
-        await w.until(lambda: w.engine.started == 5 and w.now.booting == 0)
-        waited = anyio.current_time() - started
-        assert waited >= 0.05, "the refill did not let the lease pass"
-        w.fleet.end(lease.id, "done")
+        await w.fleet.lease("python")
+        await w.fleet.lease("python")
+        await anyio.wait_all_tasks_blocked()
+        assert w.engine.started == 4, "half of the target is ready: the refill should let the leases pass"
+        await w.fleet.lease("python")
+        await w.until_ready(4)
 
 
-async def test_refill_does_not_wait_when_the_pool_runs_low(world):
-    async with world(target=2, max_sandboxes=8) as w:
-        await w.until_ready(2)
-        started = anyio.current_time()
-        for _ in range(2):
-            await w.fleet.lease("python")
-        await w.until(lambda: w.engine.started >= 3)
-        assert anyio.current_time() - started < 0.05
+async def test_background_work_is_put_off_for_a_bounded_time():
+    traffic = Traffic()
+    traffic.lease_arrived()
+    started = anyio.current_time()
+    await traffic.lull(lambda: True)
+    assert anyio.current_time() - started >= RECENT_S
+    started = anyio.current_time()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_keep_leasing, traffic)
+        await traffic.lull(lambda: True)
+        tasks.cancel_scope.cancel()
+    assert anyio.current_time() - started >= LONGEST_S
+
+
+async def _keep_leasing(traffic: Traffic) -> None:
+    while True:
+        traffic.lease_arrived()
+        await anyio.sleep(RECENT_S / 5)
 
 
 async def test_user_id_slots_are_shared_by_no_two_living_sandboxes(world):

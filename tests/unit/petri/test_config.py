@@ -1,0 +1,119 @@
+"""petri.toml and the variables: every fault at once, each with its name, its value and what is allowed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from petri.config import DEFAULT_TEMPLATES, ConfigFault, load
+
+ROOT = Path(__file__).parents[3]
+
+
+def loaded(tmp_path: Path, text: str, **environ: str):
+    path = tmp_path / "petri.toml"
+    path.write_text(text)
+    return load(path, {"PETRI_RUN_DIR": str(tmp_path), **environ})
+
+
+def faults(tmp_path: Path, text: str, **environ: str) -> list[str]:
+    with pytest.raises(ConfigFault) as fault:
+        loaded(tmp_path, text, **environ)
+    return fault.value.faults
+
+
+def test_the_repositorys_petri_toml_is_what_runs_without_one(tmp_path, monkeypatch):
+    ours = load(ROOT / "petri.toml", {})
+    monkeypatch.chdir(tmp_path)
+    defaults = load(None, {"PETRI_CONFIG": ""}) if not Path("/etc/petri/petri.toml").exists() else ours
+    assert (ours.pool, ours.gateway, ours.templates) == (defaults.pool, defaults.gateway, defaults.templates)
+    assert {template.name for template in ours.templates} == set(DEFAULT_TEMPLATES)
+
+
+def test_a_variable_overrides_the_file(tmp_path):
+    config = loaded(
+        tmp_path,
+        '[gateway]\nport = 1234\n[templates.my-py]\nlanguage = "python"\nimage = "x"\n',
+        PETRI_GATEWAY_PORT="9000",
+        PETRI_POOL_NAME="123",
+        PETRI_TEMPLATE_MY_PY_CPUS="0.5",
+    )
+    assert (config.gateway.port, config.pool.name, config.templates[0].cpus) == (9000, "123", 0.5)
+
+
+def test_templates_in_the_file_are_all_there_are(tmp_path):
+    config = loaded(tmp_path, '[templates.py]\nlanguage = "python"\nimage = "x"\n')
+    assert [template.name for template in config.templates] == ["py"]
+
+
+def test_the_socket_lies_in_the_run_directory_under_the_pools_name(tmp_path):
+    config = loaded(tmp_path, '[pool]\nname = "blue"\n')
+    assert config.gateway.pool_socket == tmp_path / "pool-blue.sock"
+
+
+def test_every_fault_is_reported_at_once(tmp_path):
+    found = faults(
+        tmp_path,
+        """
+        [gateway]
+        port = "80"
+        hots = "127.0.0.1"
+        [pool]
+        name = "Not A Name"
+        [templates.python]
+        language = "python"
+        image = "x"
+        memory_mib = 1
+        [templates.ruby]
+        image = "x"
+        language = "ruby"
+        [tempaltes]
+        """,
+        PETRI_GATEWAY_BODY_LIMIT_MIB="lots",
+        PETRI_POOL_NAMES="x",
+    )
+    text = "\n".join(found)
+    assert "gateway.port = '80': should be a valid integer" in text
+    assert "gateway.hots = '127.0.0.1': no such setting; did you mean host?" in text
+    assert "gateway.body_limit_mib = 'lots': should be a valid integer" in text
+    assert "pool.name = 'Not A Name': String should match pattern" in text
+    assert "templates.python.memory_mib = 1: should be greater than or equal to 64" in text
+    assert "templates.ruby: language 'ruby' is not one of python, node, go" in text
+    assert "tempaltes: no such table; there are pool, gateway and templates" in text
+    assert "PETRI_POOL_NAMES: no such setting; did you mean PETRI_POOL_NAME?" in text
+    assert len(found) == 8
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ("timeout_s = 20.0\nmax_timeout_s = 10.0", "timeout_s 20 is above max_timeout_s 10"),
+        ("target = 5\nmax_sandboxes = 4", "target 5 is above max_sandboxes 4"),
+        ("tmp_mib = 200", "workdir_mib 64 + tmp_mib 200 + 16 of /dev/shm leave less than 64 of memory_mib 256"),
+        ("timeout_s = nan", "should be a finite number"),
+        ("timeout_s = -1", "should be greater than 0"),
+        ("stream_limit_kib = 2048\noutput_limit_kib = 1024", "stream_limit_kib 2048 is above output_limit_kib 1024"),
+    ],
+)
+def test_numbers_that_cannot_hold_together_are_named(tmp_path, settings, complaint):
+    found = faults(tmp_path, f'[templates.python]\nlanguage = "python"\nimage = "x"\n{settings}\n')
+    assert complaint in "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("port = = 3", "not TOML"),
+        ("pool = 3", "pool = 3: must be a table"),
+        ("[templates]\npython = 3", "templates.python = 3: must be a table"),
+        ("[templates]", "templates: there must be at least one"),
+    ],
+)
+def test_a_file_of_the_wrong_form_says_so(tmp_path, text, complaint):
+    assert complaint in "\n".join(faults(tmp_path, text))
+
+
+def test_a_file_that_is_named_must_be_there(tmp_path):
+    with pytest.raises(ConfigFault, match="No such file"):
+        load(tmp_path / "absent.toml", {})

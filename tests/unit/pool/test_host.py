@@ -1,0 +1,133 @@
+"""What the pool reads from and keeps on its host: cgroups of both versions, the freezer, a living pool's lock."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pool import pool_lock
+from pool.cgroup import Cgroup, Hierarchy
+from pool.engine import EngineError, Usage
+from pool.freezer import CgroupFreezer
+
+V1 = """\
+30 25 0:26 / /sys/fs/cgroup ro,nosuid - tmpfs tmpfs ro,mode=755
+31 30 0:27 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory
+32 30 0:28 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct
+33 30 0:29 / /sys/fs/cgroup/freezer rw shared:9 - cgroup cgroup rw,freezer
+34 30 0:30 / {unified} rw - cgroup2 cgroup2 rw
+"""
+V2 = "30 25 0:26 / {unified} rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n"
+
+
+def hierarchy(tmp_path: Path, mounts: str, controllers: str) -> Hierarchy:
+    (tmp_path / "cgroup.controllers").write_text(controllers)
+    mountinfo = tmp_path / "mountinfo"
+    mountinfo.write_text(mounts.format(unified=tmp_path))
+    return Hierarchy.of_this_host(mountinfo)
+
+
+def test_version_1_is_recognised_beside_an_empty_version_2(tmp_path):
+    found = hierarchy(tmp_path, V1, "")
+    assert (found.version, found.freezer, found.unified) == (1, Path("/sys/fs/cgroup/freezer"), None)
+    assert found.cpuacct == Path("/sys/fs/cgroup/cpu,cpuacct")
+
+
+def test_version_2_is_recognised(tmp_path):
+    found = hierarchy(tmp_path, V2, "cpuset cpu io memory pids\n")
+    assert (found.version, found.unified, found.freezer) == (2, tmp_path, None)
+
+
+def test_a_host_without_cgroups_has_no_version(tmp_path):
+    assert hierarchy(tmp_path, "25 1 0:20 / / rw - ext4 /dev/vda rw\n", "").version is None
+
+
+def make_v2(tmp_path: Path) -> tuple[Cgroup, Path]:
+    group = tmp_path / "docker" / "abc"
+    group.mkdir(parents=True)
+    (group / "memory.events").write_text("low 0\noom 3\noom_kill 2\n")
+    (group / "memory.peak").write_text("1048576\n")
+    (group / "cpu.stat").write_text("usage_usec 1500\nuser_usec 1000\n")
+    (group / "cgroup.freeze").write_text("0")
+    (group / "cgroup.events").write_text("populated 1\nfrozen 1\n")
+    proc = tmp_path / "proc" / "42"
+    proc.mkdir(parents=True)
+    (proc / "cgroup").write_text("0::/docker/abc\n")
+    return Cgroup.of_process(42, Hierarchy(tmp_path, None, None, None), tmp_path / "proc"), group
+
+
+def make_v1(tmp_path: Path) -> tuple[Cgroup, Path]:
+    for controller in ("memory", "freezer", "cpuacct"):
+        (tmp_path / controller / "docker" / "abc").mkdir(parents=True)
+    group = tmp_path / "freezer" / "docker" / "abc"
+    memory = tmp_path / "memory" / "docker" / "abc"
+    (memory / "memory.oom_control").write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 2\n")
+    (memory / "memory.max_usage_in_bytes").write_text("1048576\n")
+    (tmp_path / "cpuacct" / "docker" / "abc" / "cpuacct.usage").write_text("1500000\n")
+    (group / "freezer.state").write_text("FROZEN\n")
+    proc = tmp_path / "proc" / "42"
+    proc.mkdir(parents=True)
+    (proc / "cgroup").write_text("9:memory:/docker/abc\n5:freezer:/docker/abc\n4:cpu,cpuacct:/docker/abc\n0::/\n")
+    roots = Hierarchy(None, tmp_path / "freezer", tmp_path / "memory", tmp_path / "cpuacct")
+    return Cgroup.of_process(42, roots, tmp_path / "proc"), group
+
+
+@pytest.mark.parametrize("make", [make_v1, make_v2])
+def test_the_kernels_counters_are_read_in_both_versions(tmp_path, make):
+    assert make(tmp_path)[0].usage() == Usage(oom_kills=2, memory_peak_bytes=1 << 20, cpu_ns=1_500_000)
+
+
+@pytest.mark.parametrize(("make", "control", "frozen", "thawed"), [
+    (make_v1, "freezer.state", "FROZEN", "THAWED"),
+    (make_v2, "cgroup.freeze", "1", "0"),
+])  # fmt: skip
+async def test_freezing_writes_one_word_in_both_versions(tmp_path, make, control, frozen, thawed, anyio_backend):
+    cgroup, group = make(tmp_path)
+    freezer = CgroupFreezer.of(cgroup)
+    await freezer.freeze()
+    assert (group / control).read_text().startswith(frozen)
+    freezer.thaw()
+    assert (group / control).read_text().startswith(thawed)
+    freezer.close()
+    with pytest.raises(EngineError, match="thawing"):
+        freezer.thaw()
+
+
+async def test_a_container_that_does_not_freeze_is_an_engine_error(tmp_path, anyio_backend, monkeypatch):
+    monkeypatch.setattr("pool.freezer._FREEZE_TIMEOUT_S", 0.02)
+    cgroup, group = make_v2(tmp_path)
+    (group / "cgroup.events").write_text("populated 1\nfrozen 0\n")
+    freezer = CgroupFreezer.of(cgroup)
+    with pytest.raises(EngineError, match="not frozen within"):
+        await freezer.freeze()
+    freezer.close()
+
+
+def test_a_cgroup_that_this_process_cannot_see_has_no_freezer(tmp_path):
+    proc = tmp_path / "proc" / "42"
+    proc.mkdir(parents=True)
+    (proc / "cgroup").write_text("0::/../other\n")
+    cgroup = Cgroup.of_process(42, Hierarchy(tmp_path, None, None, None), tmp_path / "proc")
+    with pytest.raises(FileNotFoundError):
+        CgroupFreezer.of(cgroup)
+    assert cgroup.usage() == Usage()
+
+
+def test_a_lock_is_held_while_its_process_lives_and_not_a_moment_longer(tmp_path):
+    path = tmp_path / "pool.lock"
+    assert not pool_lock.is_held(path)
+    program = "import sys; from pathlib import Path; from pool import pool_lock\n"
+    program += "with pool_lock.held(Path(sys.argv[1])): print('held', flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout.readline() == b"held\n"
+        assert pool_lock.is_held(path)
+        assert pool_lock.owner(path) == other.pid
+        with pytest.raises(pool_lock.PoolIsRunning, match=f"pid {other.pid}"), pool_lock.held(path):
+            pass
+        other.kill()
+    assert not pool_lock.is_held(path)

@@ -1,0 +1,59 @@
+"""What every container gets from the first day, in the configuration that the engine is given."""
+
+from __future__ import annotations
+
+import pytest
+
+from pool.container_config import Owner, container_config
+from pool.template import Template
+
+TEMPLATE = Template(name="python", language="python", image="petri/python", memory_mib=256, pids=64, cpus=0.5)
+CONFIG = container_config("sb_1", TEMPLATE, "sha256:abc", 210_007, Owner("default", "boot1", "/run/x.lock", "host1"))
+HOST = CONFIG["HostConfig"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("NetworkMode", "none"),
+        ("ReadonlyRootfs", True),
+        ("CapDrop", ["ALL"]),
+        ("SecurityOpt", ["no-new-privileges:true"]),
+        ("Memory", 256 << 20),
+        ("MemorySwap", 256 << 20),
+        ("PidsLimit", 64),
+        ("NanoCpus", 500_000_000),
+        ("IpcMode", "private"),
+        ("CgroupnsMode", "private"),
+        ("LogConfig", {"Type": "none", "Config": {}}),
+        ("Privileged", False),
+    ],
+)
+def test_each_wall_is_there(key, value):
+    assert HOST[key] == value
+
+
+def test_nothing_of_the_host_is_mounted():
+    assert not {"Binds", "Mounts", "Devices", "VolumesFrom", "Links", "CapAdd", "PidMode", "UsernsMode"} & HOST.keys()
+
+
+def test_a_slot_runs_as_a_user_of_its_own_without_root():
+    assert CONFIG["User"] == "210007:210007"
+    for options in HOST["Tmpfs"].values():
+        assert "uid=210007" in options
+        assert {"nosuid", "nodev"} <= set(options.split(","))
+
+
+def test_the_channel_ends_with_the_one_client_that_holds_it():
+    assert (CONFIG["OpenStdin"], CONFIG["StdinOnce"], CONFIG["Tty"]) == (True, True, False)
+
+
+def test_labels_name_pool_and_boot():
+    assert CONFIG["Labels"] == {
+        "petri.pool": "default",
+        "petri.boot": "boot1",
+        "petri.lock": "/run/x.lock",
+        "petri.host": "host1",
+        "petri.sandbox": "sb_1",
+        "petri.template": "python",
+    }
