@@ -188,8 +188,8 @@ async def test_refill_waits_for_a_lull_while_enough_are_ready_and_no_longer(worl
 
 async def test_background_work_is_put_off_for_a_bounded_time():
     traffic = Traffic()
-    traffic.lease_arrived()
     started = anyio.current_time()
+    traffic.lease_arrived()
     await traffic.lull(lambda: True)
     assert anyio.current_time() - started >= RECENT_S
     started = anyio.current_time()
