@@ -193,6 +193,7 @@ async def test_background_work_is_put_off_for_a_bounded_time():
     await traffic.lull(lambda: True)
     assert anyio.current_time() - started >= RECENT_S
     started = anyio.current_time()
+    traffic.lease_arrived()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_keep_leasing, traffic)
         await traffic.lull(lambda: True)
