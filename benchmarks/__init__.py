@@ -1,0 +1,1 @@
+"""Programs that measure, so that anyone can repeat what the documents say."""
