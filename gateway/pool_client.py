@@ -57,6 +57,7 @@ class PoolClient:
         self._socket: socket.socket | None = None
         self._pending: dict[int, _Pending] = {}
         self._next_id = 1
+        self._away = "not tried yet"  # why there is no connection
 
     def __repr__(self) -> str:
         state = "connected" if self._socket else "away"
@@ -137,7 +138,7 @@ class PoolClient:
         packet = ask.model_dump_json(exclude_defaults=True).encode()
         while True:
             if self._socket is None:
-                raise PoolUnavailable(f"the pool daemon at {self._path} is not there")
+                raise PoolUnavailable(f"the pool daemon at {self._path} is not there: {self._away}")
             try:
                 self._socket.send(packet)
                 break
@@ -174,10 +175,15 @@ class PoolClient:
         sock = new_socket()
         try:
             sock.connect(str(self._path))
-        except OSError:
+        except OSError as error:
             sock.close()
+            if self._away != (why := error.strerror or str(error)):  # once for each reason, not ten times a second
+                log.warning("no pool daemon at %s: %s", self._path, why)
+            self._away = why
         else:
             self._socket = sock
+            self._away = ""
+            log.info("connected to the pool daemon at %s", self._path)
 
     async def _stay_connected(self) -> None:
         while True:
@@ -230,6 +236,7 @@ class PoolClient:
         if self._socket is None:
             return
         log.info("%r: %s", self, why)
+        self._away = why
         anyio.notify_closing(self._socket)
         self._socket.close()
         self._socket = None

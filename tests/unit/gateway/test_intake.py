@@ -87,6 +87,12 @@ def test_a_sandbox_lives_as_long_as_asked_or_as_by_default() -> None:
     assert plan_sandbox({"language": "py", "timeout_s": 5}, TEMPLATES, ttl_s=300, max_ttl_s=3600).ttl_s == 5
 
 
+def test_standard_input_that_the_agent_would_not_keep_is_refused_here() -> None:
+    plan_exec({"command": "cat", "stdin": "x" * (16 << 20)}, PYTHON, {})
+    with pytest.raises(Problem, match="stdin: is 16777217 bytes; at most 16777216"):
+        plan_exec({"command": "cat", "stdin": "x" * ((16 << 20) + 1)}, PYTHON, {})
+
+
 #: The worst for JSON: a control character is six bytes there.
 _ESCAPED = "\x01"
 

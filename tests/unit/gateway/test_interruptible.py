@@ -78,6 +78,7 @@ async def test_a_channel_inside_a_frame_is_given_up_at_once(ends: tuple[Interrup
     channel, agent = ends
     async with cancelled_execute(channel, Execution(argv=["x"], stdin=b"x" * (4 << 20))):
         pass
+    agent.recv(4 << 20)  # there is room again, so that only the half frame keeps it from speaking
     agent.send(encode(Frame(Kind.EXIT, 1, EXIT)))
     assert not await channel.interrupt()
 

@@ -10,7 +10,7 @@ from gateway.problems import KINDS, Fault, Problem, SandboxLost, invalid, of_not
 from pool.errors import BY_CODE, PoolTimeout
 from runners.execution import NotExecuted
 
-#: API.md, "Errors".
+#: The table of errors in the HTTP contract.
 CONTRACT = {
     "invalid_json": 400,
     "invalid_request": 400,

@@ -1,0 +1,87 @@
+"""Carry out one run in a leased sandbox, and have the host's counters confirm how it ended."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from typing import Protocol
+
+import anyio
+
+from gateway.metrics import LOST, Metrics
+from gateway.outcomes import status_of
+from gateway.pool_client import Lease
+from gateway.problems import SandboxLost, of_not_executed
+from pool.engine import Usage
+from pool.errors import PoolError
+from pool.stats import PoolStats
+from runners.channel import Channel, ChannelClosed
+from runners.execution import Execution, NotExecuted, Outcome, execute
+from runners.wire import RunnerProtocolError
+
+#: For the host's counters, after the run. They are one small file's worth; a daemon that takes longer is in trouble,
+#: and the answer goes out without them.
+_USAGE_WITHIN_S = 1.0
+
+
+class Pool(Protocol):
+    """What the gateway needs of `PoolClient`."""
+
+    async def lease(self, template: str) -> Lease: ...
+    def release(self, lease: Lease, reason: str) -> None: ...
+    async def usage(self, lease: Lease) -> Usage: ...
+    async def stats(self) -> PoolStats: ...
+
+
+class OomKills:
+    """The host's count of out-of-memory kills in one leased sandbox."""
+
+    def __init__(self, pool: Pool, lease: Lease) -> None:
+        self._pool = pool
+        self._lease = lease
+        self._seen = 0
+
+    async def rose(self) -> bool:
+        """Since it was asked last. False where the host cannot tell, or the pool does not answer."""
+        kills = self._seen
+        with anyio.move_on_after(_USAGE_WITHIN_S), suppress(PoolError):
+            kills = (await self._pool.usage(self._lease)).oom_kills
+        rose, self._seen = kills > self._seen, kills
+        return rose
+
+
+async def conduct(
+    lease: Lease, execution: Execution, oom_kills: OomKills, metrics: Metrics, channel: Channel | None = None
+) -> Outcome:
+    """The run's outcome. `channel` stands for the lease's own.
+
+    Raises `SandboxLost` when the sandbox cannot be used any more, another `Problem` when nothing ran. Cancelled, it
+    leaves the run going.
+    """
+    status: str | None = "cancelled"
+    try:
+        if not lease.channel.is_quiet():
+            status = LOST
+            raise SandboxLost("it died, or spoke out of turn, before anything was sent to it", ran=False)
+        try:
+            outcome = await execute(channel or lease.channel, execution)
+        except NotExecuted as error:
+            status = None  # no run, so none to count
+            raise of_not_executed(error, _subject(execution)) from error
+        except (ChannelClosed, RunnerProtocolError) as error:
+            status = LOST
+            raise SandboxLost(str(error), ran=True) from error
+        if outcome.exit_code != 0 and await oom_kills.rose():
+            outcome = replace(outcome, oom=True)
+        status = status_of(outcome)
+        metrics.run_took(lease.template, outcome.duration_s)
+        return outcome
+    finally:
+        if status is not None:
+            metrics.run_ended(lease.template, status)
+
+
+def _subject(execution: Execution) -> str:
+    """The field that an agent's refusal can be about: it has no other paths from the caller."""
+    own_files = len(execution.files) - (execution.program is not None)
+    return "cwd" if execution.cwd is not None and not own_files else "files"

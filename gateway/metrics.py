@@ -1,0 +1,114 @@
+"""Count what the gateway does, and render it with the pool's numbers as Prometheus text."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from itertools import accumulate
+from typing import get_args
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client.metrics_core import Metric
+
+from gateway.schema import RunStatus
+from pool.stats import Histogram, HistogramSnapshot, PoolStats
+
+CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+
+#: What `petri_runs_total` may say besides the statuses of the API: a run whose sandbox died, which has no answer.
+LOST = "lost"
+
+_STATES = ("ready", "booting", "leased", "doomed")
+_POOL_HISTOGRAMS = {
+    "lease_seconds": "From asking for a sandbox to having it, waiting included.",
+    "boot_seconds": "From creating a container to its agent's first word.",
+    "destroy_seconds": "From the decision to destroy a container to its end.",
+    "thaw_seconds": "Thawing a container.",
+}
+
+
+class Metrics:
+    """Plain counts on the request's path; names, labels and text only when somebody scrapes."""
+
+    def __init__(self, templates: Iterable[str]) -> None:
+        statuses = (*get_args(RunStatus), LOST)
+        self._runs: Counter[tuple[str, str]] = Counter({(name, status): 0 for name in templates for status in statuses})
+        self._run_seconds: defaultdict[str, Histogram] = defaultdict(Histogram)
+        self._request_seconds: defaultdict[tuple[str, str, str], Histogram] = defaultdict(Histogram)
+
+    def run_ended(self, template: str, status: str) -> None:
+        self._runs[template, status] += 1
+
+    def run_took(self, template: str, seconds: float) -> None:
+        self._run_seconds[template].observe(seconds)
+
+    def request_took(self, route: str, method: str, status: str, seconds: float) -> None:
+        """`route` is the template of the path, so that ids make no series."""
+        self._request_seconds[route, method, status].observe(seconds)
+
+    def render(self, stats: PoolStats | None) -> bytes:
+        """The whole page. Without `stats` (the pool is away) the pool's metrics are absent, not zero."""
+        return generate_latest(_Families([*self._own(), *(_pool(stats) if stats is not None else ())]))
+
+    def _own(self) -> Iterator[Metric]:
+        runs = CounterMetricFamily("petri_runs", "Runs that ended, by how.", labels=["template", "status"])
+        for labels, count in self._runs.items():
+            runs.add_metric(labels, count)
+        yield runs
+        seconds = HistogramMetricFamily("petri_run_seconds", "From sending a program to its end.", labels=["template"])
+        for template, histogram in self._run_seconds.items():
+            _add(seconds, [template], histogram.snapshot())
+        yield seconds
+        requests = HistogramMetricFamily(
+            "petri_http_request_seconds",
+            "From a request's head to the end of its answer.",
+            labels=["route", "method", "status"],
+        )
+        for label_values, histogram in self._request_seconds.items():
+            _add(requests, label_values, histogram.snapshot())
+        yield requests
+
+
+class _Families:
+    """What `generate_latest` asks a registry for, without one."""
+
+    def __init__(self, families: list[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> list[Metric]:
+        return self._families
+
+
+def _pool(stats: PoolStats) -> Iterator[Metric]:
+    sandboxes = GaugeMetricFamily("petri_pool_sandboxes", "Sandboxes there are.", labels=["template", "state"])
+    target = GaugeMetricFamily("petri_pool_target", "Sandboxes to keep ready.", labels=["template"])
+    waiting = GaugeMetricFamily("petri_pool_waiting", "Callers that wait for a sandbox.", labels=["template"])
+    leases = CounterMetricFamily("petri_leases", "Leases asked for, by how it went.", labels=["template", "outcome"])
+    failures = CounterMetricFamily("petri_boot_failures", "Boots that failed.", labels=["template", "reason"])
+    histograms = {
+        name: HistogramMetricFamily(f"petri_{name}", text, labels=["template"])
+        for name, text in _POOL_HISTOGRAMS.items()
+    }
+    for pool in stats.pools:
+        for state in _STATES:
+            sandboxes.add_metric([pool.template, state], getattr(pool, state))
+        target.add_metric([pool.template], pool.target)
+        waiting.add_metric([pool.template], pool.waiting)
+        for outcome, count in pool.lease_outcomes.items():
+            leases.add_metric([pool.template, outcome], count)
+        for reason, count in pool.boot_failures.items():
+            failures.add_metric([pool.template, reason], count)
+        for name, family in histograms.items():
+            if name in pool.histograms:
+                _add(family, [pool.template], pool.histograms[name])
+    yield from (sandboxes, target, waiting, leases, failures, *histograms.values())
+    yield GaugeMetricFamily(
+        "petri_unwanted_sandboxes", "Containers with our label that the pool does not know.", value=stats.unwanted
+    )
+
+
+def _add(family: HistogramMetricFamily, labels: Iterable[str], snapshot: HistogramSnapshot) -> None:
+    bounds = [*(f"{bound:g}" for bound in snapshot.bounds), "+Inf"]
+    counts = accumulate(snapshot.counts)  # Prometheus counts all that is at most a bound
+    family.add_metric(list(labels), buckets=list(zip(bounds, counts, strict=True)), sum_value=snapshot.sum)

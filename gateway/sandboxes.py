@@ -1,0 +1,54 @@
+"""`/v1/sandboxes`: sessions over one sandbox each."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel
+from pydantic_core import to_json
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.body import read_json
+from gateway.context import gateway_of
+from gateway.intake import plan_exec, plan_sandbox
+from gateway.runs import run_response
+from gateway.schema import SandboxesAnswer
+
+
+async def create(request: Request) -> Response:
+    gateway = gateway_of(request)
+    settings = gateway.settings
+    body = await read_json(request, settings.body_limit_bytes)
+    plan = plan_sandbox(body, gateway.templates, ttl_s=settings.sandbox_ttl_s, max_ttl_s=settings.sandbox_max_ttl_s)
+    async with gateway.attendance.attend(request.receive):
+        lease = await gateway.pool.lease(plan.template.name)
+        sandbox = gateway.sessions.add(lease, plan)  # the registry's before anything else is awaited
+    return _json(sandbox.answer(), 201, {"Location": f"/v1/sandboxes/{sandbox.id}"})
+
+
+async def list_all(request: Request) -> Response:
+    return _json(SandboxesAnswer(sandboxes=[sandbox.answer() for sandbox in gateway_of(request).sessions.all()]))
+
+
+async def show(request: Request) -> Response:
+    return _json(gateway_of(request).sessions.get(request.path_params["id"]).answer())
+
+
+async def execute(request: Request) -> Response:
+    gateway = gateway_of(request)
+    sandbox_id: str = request.path_params["id"]
+    gateway.sessions.get(sandbox_id)  # a body for a sandbox that is not there is not read
+    body = await read_json(request, gateway.settings.body_limit_bytes)
+    sandbox = gateway.sessions.get(sandbox_id)  # looked up again: nothing is awaited from here until it is taken
+    plan = plan_exec(body, sandbox.template, sandbox.env)
+    async with gateway.attendance.attend(request.receive) as attended:
+        outcome = await gateway.sessions.execute(sandbox, plan, attended)
+    return run_response(request, plan, outcome, sandbox.lease, queue_s=0.0, lease_s=0.0)
+
+
+async def delete(request: Request) -> Response:
+    gateway_of(request).sessions.delete(request.path_params["id"])
+    return Response(status_code=204)
+
+
+def _json(answer: BaseModel, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(to_json(answer), status, headers, "application/json")

@@ -1,0 +1,44 @@
+"""How the gateway runs. Read once by the command line and passed down; nothing here reads the environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+#: User and group the gateway becomes when root started it. A number of its own: far from people's ids (from 1000) and
+#: from the sandboxes' (from 210 000), because processes of one user id can signal and inspect each other. Needs no
+#: entry in /etc/passwd; change it where something else on the host runs under this number.
+GATEWAY_UID = 70_000
+
+
+class GatewaySettings(BaseModel):
+    """The HTTP server's settings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    host: str = Field("127.0.0.1", min_length=1, max_length=253, description="address to listen on")
+    port: int = Field(8000, ge=0, le=65_535, description="port to listen on; 0: any free one")
+    pool_socket: Path = Field(Path("/run/petri/pool.sock"), description="where the pool daemon listens", strict=False)
+    uid: int = Field(GATEWAY_UID, ge=1, le=2**31, description="user and group id to become when started as root")
+    body_limit_mib: int = Field(8, ge=1, le=64, description="largest request body")
+    drain_s: float = Field(10.0, ge=0, le=3600, allow_inf_nan=False, description="at shutdown, how long runs may go on")
+    sandbox_ttl_s: float = Field(
+        300.0, gt=0, le=86_400, allow_inf_nan=False, description="time to live of a sandbox whose creator names none"
+    )
+    sandbox_max_ttl_s: float = Field(
+        3600.0, gt=0, le=86_400, allow_inf_nan=False, description="longest time to live that may be asked for"
+    )
+
+    @property
+    def body_limit_bytes(self) -> int:
+        return self.body_limit_mib << 20
+
+    @model_validator(mode="after")
+    def _lifetimes_agree(self) -> Self:
+        if self.sandbox_ttl_s > self.sandbox_max_ttl_s:
+            raise ValueError(
+                f"sandbox_ttl_s {self.sandbox_ttl_s:g} is above sandbox_max_ttl_s {self.sandbox_max_ttl_s:g}"
+            )
+        return self
