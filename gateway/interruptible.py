@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import anyio
 
 from runners.channel import Channel, ChannelClosed
@@ -24,11 +22,6 @@ class Interruptible:
         self._stream: int | None = None
         self._whole_frames = True  # nothing is half sent
         self._over = False  # the stream's last frame was received
-
-    @property
-    def as_channel(self) -> Channel:
-        """Itself: it has every method of a channel that `execute` uses."""
-        return cast(Channel, self)
 
     def new_stream(self) -> int:
         self._stream = self._channel.new_stream()

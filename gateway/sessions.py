@@ -164,7 +164,7 @@ class Sessions:
         channel = Interruptible(sandbox.lease.channel)
         died: str | None = "died"
         try:
-            outcome = await conduct(sandbox.lease, plan.execution, sandbox.oom_kills, self._metrics, channel.as_channel)
+            outcome = await conduct(sandbox.lease, plan.execution, sandbox.oom_kills, self._metrics, channel)
             if not outcome.sandbox_spent:
                 died = None
             return outcome

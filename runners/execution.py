@@ -11,11 +11,12 @@ import signal
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import anyio
 from pydantic_core import to_json
 
-from runners.channel import Channel, ChannelClosed, encode_all
+from runners.channel import ChannelClosed, encode_all
 from runners.messages import AgentError, Exit, parse
 from runners.wire import MAX_PAYLOAD_BYTES, Frame, Kind, RunnerProtocolError
 
@@ -83,8 +84,7 @@ class Execution:
 
 def _chunks(kind: Kind, stream: int, content: bytes) -> list[Frame]:
     return [
-        Frame(kind, stream, content[at : at + MAX_PAYLOAD_BYTES])
-        for at in range(0, len(content), MAX_PAYLOAD_BYTES)
+        Frame(kind, stream, content[at : at + MAX_PAYLOAD_BYTES]) for at in range(0, len(content), MAX_PAYLOAD_BYTES)
     ]
 
 
@@ -112,7 +112,16 @@ class Outcome:
     duration_s: float = 0.0
 
 
-async def execute(channel: Channel, execution: Execution) -> Outcome:
+class FrameStream(Protocol):
+    """What a run needs of a `Channel`."""
+
+    def new_stream(self) -> int: ...
+    def send_now(self, encoded: bytes) -> bytes: ...
+    async def send(self, encoded: bytes) -> None: ...
+    async def receive(self) -> Frame: ...
+
+
+async def execute(channel: FrameStream, execution: Execution) -> Outcome:
     """Run it and wait for its end, at most `timeout_s` plus `HOST_GRACE_S`.
 
     Cancelled, it leaves the run going and the channel perhaps inside a frame: the caller owns the sandbox and dooms it.
@@ -141,7 +150,7 @@ async def execute(channel: Channel, execution: Execution) -> Outcome:
     return collected.overdue()
 
 
-async def _send_rest(channel: Channel, unsent: bytes) -> None:
+async def _send_rest(channel: FrameStream, unsent: bytes) -> None:
     with contextlib.suppress(ChannelClosed):  # the receiver meets the same end, and reports it
         await channel.send(unsent)
 
@@ -159,7 +168,7 @@ class _Collected:
         self._output = bytearray()
         self._stdout_truncated = self._stderr_truncated = False
 
-    async def until_exit(self, channel: Channel) -> Outcome:
+    async def until_exit(self, channel: FrameStream) -> Outcome:
         while True:
             frame = await channel.receive()
             if frame.stream != self.stream:
