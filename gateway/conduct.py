@@ -15,8 +15,8 @@ from gateway.problems import SandboxLost, of_not_executed
 from pool.engine import Usage
 from pool.errors import PoolError
 from pool.stats import PoolStats
-from runners.channel import Channel, ChannelClosed
-from runners.execution import Execution, NotExecuted, Outcome, execute
+from runners.channel import ChannelClosed
+from runners.execution import Execution, FrameStream, NotExecuted, Outcome, execute
 from runners.wire import RunnerProtocolError
 
 #: For the host's counters, after the run. They are one small file's worth; a daemon that takes longer is in trouble,
@@ -51,7 +51,7 @@ class OomKills:
 
 
 async def conduct(
-    lease: Lease, execution: Execution, oom_kills: OomKills, metrics: Metrics, channel: Channel | None = None
+    lease: Lease, execution: Execution, oom_kills: OomKills, metrics: Metrics, channel: FrameStream | None = None
 ) -> Outcome:
     """The run's outcome. `channel` stands for the lease's own.
 

@@ -7,10 +7,10 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-#: User and group the gateway becomes when root started it. A number of its own: far from people's ids (from 1000) from
-#: those that systemd hands out by itself (61 184 to 65 519) and from the sandboxes' (from 210 000), because processes of
-#: one user id can signal and inspect each other. Needs no entry in /etc/passwd; change it where something else on the
-#: host runs under this number.
+#: User and group the gateway becomes when root started it. A number of its own, because processes of one user id can
+#: signal and inspect each other: far from people's ids (from 1000), from those that systemd hands out by itself (61 184
+#: to 65 519) and from the sandboxes' (from 210 000). Needs no entry in /etc/passwd; change it where something else on
+#: the host runs under this number.
 GATEWAY_UID = 70_000
 
 

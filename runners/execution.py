@@ -20,9 +20,8 @@ from runners.channel import ChannelClosed, encode_all
 from runners.messages import AgentError, Exit, parse
 from runners.wire import MAX_PAYLOAD_BYTES, Frame, Kind, RunnerProtocolError
 
-#: How long after the run's own deadline the host waits for the agent to report it. The agent needs up to 100 ms to drain
-#: the pipes and some to kill what is left; on a busy two-core machine 1 s was never reached. Contract: an answer by
-#: deadline + 1 s.
+#: How long after the run's own deadline the host waits for the agent to report it. The agent needs up to 100 ms to
+#: drain the pipes and some to kill what is left. Callers are promised an answer by their deadline + 1 s.
 HOST_GRACE_S = 1.0
 
 

@@ -35,7 +35,7 @@ def ends() -> Iterator[tuple[Interruptible, socket.socket]]:
 async def cancelled_execute(channel: Interruptible, execution: Execution) -> AsyncIterator[None]:
     """The block runs while the run does; afterwards the run has been cancelled."""
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(execute, channel.as_channel, execution)
+        tasks.start_soon(execute, channel, execution)
         await anyio.wait_all_tasks_blocked()
         yield
         tasks.cancel_scope.cancel()
@@ -55,7 +55,7 @@ async def test_a_run_that_ends_when_killed_leaves_the_channel_fit(ends: tuple[In
 async def test_a_run_that_was_over_already_is_not_waited_for(ends: tuple[Interruptible, socket.socket]) -> None:
     channel, agent = ends
     agent.send(encode(Frame(Kind.EXIT, 1, EXIT)))
-    await execute(channel.as_channel, Execution(argv=["x"]))
+    await execute(channel, Execution(argv=["x"]))
     assert await channel.interrupt()
     assert Kind.SIGNAL not in [frame.kind for frame in Decoder(from_agent=False).feed(agent.recv(65536))]
 
