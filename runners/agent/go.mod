@@ -1,0 +1,3 @@
+module petri/agent
+
+go 1.27

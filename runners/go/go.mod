@@ -1,0 +1,3 @@
+module petri/goworker
+
+go 1.24

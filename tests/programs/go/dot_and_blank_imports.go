@@ -1,0 +1,9 @@
+package main
+
+import (
+	. "fmt"
+	_ "image/png"
+	mathematics "math"
+)
+
+func main() { Println(mathematics.Sqrt2) }

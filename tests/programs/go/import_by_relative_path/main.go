@@ -1,0 +1,7 @@
+package main
+
+import "./util"
+
+func main() {
+	util.F()
+}

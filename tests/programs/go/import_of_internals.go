@@ -1,0 +1,10 @@
+package main
+
+import (
+	"fmt"
+	"internal/abi"
+)
+
+func main() {
+	fmt.Println(abi.FuncPCABI0)
+}

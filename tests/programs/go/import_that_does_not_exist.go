@@ -1,0 +1,7 @@
+package main
+
+import "no/such/package"
+
+func main() {
+	nope.F()
+}

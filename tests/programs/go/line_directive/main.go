@@ -1,0 +1,6 @@
+package main
+
+func main() {
+//line generated.txt:100
+	panic("elsewhere")
+}

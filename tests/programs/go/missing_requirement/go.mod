@@ -1,0 +1,5 @@
+module example.com/app
+
+go 1.27
+
+require example.com/other v1.0.0

@@ -1,0 +1,8 @@
+package main
+
+type node struct{ value int }
+
+func main() {
+	var n *node
+	println(n.value)
+}

@@ -1,0 +1,5 @@
+package other
+
+import "fmt"
+
+func main() { fmt.Println(1) }

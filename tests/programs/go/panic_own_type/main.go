@@ -1,0 +1,7 @@
+package main
+
+type broken struct{ code int }
+
+func main() {
+	panic(broken{code: 7})
+}

@@ -1,0 +1,6 @@
+package config
+
+import _ "embed"
+
+//go:embed text.txt
+var Text string

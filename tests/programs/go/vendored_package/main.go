@@ -1,0 +1,7 @@
+package main
+
+import "example.com/other"
+
+func main() {
+	other.F()
+}

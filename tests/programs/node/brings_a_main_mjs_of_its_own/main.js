@@ -1,0 +1,3 @@
+import { value } from './main.mjs';
+
+console.log(value, import.meta.url);

@@ -1,0 +1,1 @@
+require('child_process').execSync('echo out; echo err >&2; exit 3');

@@ -1,0 +1,2 @@
+require('child_process').execSync('cat', { stdio: 'inherit' });
+console.log('read');

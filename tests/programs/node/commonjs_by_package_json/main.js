@@ -1,0 +1,1 @@
+import { name } from './lib.js';

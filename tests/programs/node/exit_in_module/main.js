@@ -1,0 +1,5 @@
+import { exit } from 'node:process';
+
+console.log('before');
+await null;
+exit(6);

@@ -1,0 +1,3 @@
+export const x = 1;
+export default function named() {}
+console.log('exports', x, named.name);

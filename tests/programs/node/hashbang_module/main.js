@@ -1,0 +1,3 @@
+#!/usr/bin/env node
+import os from 'node:os';
+console.log(typeof os.cpus);

@@ -1,0 +1,3 @@
+console.log('going');
+process.kill(process.pid, 'SIGTERM');
+setTimeout(() => {}, 5000);

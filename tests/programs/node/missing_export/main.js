@@ -1,0 +1,2 @@
+import { there, notThere } from './lib.mjs';
+console.log(there, notThere);

@@ -1,0 +1,1 @@
+console.log(require('in-node-path'));

@@ -1,0 +1,2 @@
+const require = (name) => `my own ${name}`;
+console.log(require('x'), import.meta.filename);

@@ -1,0 +1,3 @@
+import os from 'node:os';
+const fs = require('fs');
+console.log(fs, os);

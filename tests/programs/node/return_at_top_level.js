@@ -1,0 +1,3 @@
+console.log('returns');
+return;
+console.log('never');

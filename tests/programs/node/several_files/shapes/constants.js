@@ -1,0 +1,1 @@
+exports.pi = Math.PI;

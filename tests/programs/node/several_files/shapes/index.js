@@ -1,0 +1,2 @@
+const { pi } = require('./constants');
+exports.area = ({ radius }) => (pi * radius ** 2).toFixed(3);

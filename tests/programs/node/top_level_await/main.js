@@ -1,0 +1,2 @@
+const { setTimeout: sleep } = await import('node:timers/promises');
+console.log(await sleep(5, 'slept'));

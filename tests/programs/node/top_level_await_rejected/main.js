@@ -1,0 +1,2 @@
+await Promise.resolve();
+await Promise.reject(new Error('rejected at the top'));

@@ -1,0 +1,4 @@
+import { inner } from './inner.js';
+
+console.log('before');
+inner();

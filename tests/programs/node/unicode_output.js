@@ -1,0 +1,1 @@
+console.log('grüße, Καλημέρα, こんにちは, 🧫, \u202eabc, \ud800 alone');

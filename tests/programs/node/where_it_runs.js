@@ -1,0 +1,10 @@
+const path = require('path');
+console.log(process.cwd(), __filename, __dirname, require.main === module, module.id, module.filename, module.loaded);
+console.log(module.paths, module.children, module.parent, require.resolve('./main.js'), Object.keys(require.cache));
+console.log(process.argv, process.argv0, process.execPath, process.execArgv, process.title, process._preload_modules);
+console.log(process.version, process.release.name, process.exitCode, process.umask(), process.config.variables.napi_build_version);
+console.log(this === module.exports, typeof globalThis.require, arguments.length);
+console.log(Object.keys(globalThis), process.eventNames(), process.listenerCount('exit'));
+console.log(require('module').globalPaths.slice(0, 2), Object.keys(require('module')._pathCache).length);
+console.log(require('fs').readdirSync('.'));
+console.log(process.stdout.isTTY, process.stdin.isTTY, process.stdout._type, process.stdout.writableHighWaterMark);

@@ -1,0 +1,5 @@
+import sys
+
+text = sys.stdin.read()
+print(len(text))
+sys.stdout.write(text.upper())

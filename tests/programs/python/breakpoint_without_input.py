@@ -1,0 +1,7 @@
+def work():
+    value = 3
+    breakpoint()
+    return value
+
+
+work()

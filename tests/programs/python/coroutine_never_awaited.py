@@ -1,0 +1,6 @@
+async def nobody_waits():
+    pass
+
+
+nobody_waits()
+print("done")

@@ -1,0 +1,5 @@
+def compute():
+    return undefined_name
+
+
+VALUE = compute()

@@ -1,0 +1,2 @@
+exec(compile("def f():\n    raise RuntimeError('from nowhere')\n", "<generated>", "exec"))
+f()

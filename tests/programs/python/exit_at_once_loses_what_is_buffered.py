@@ -1,0 +1,7 @@
+import os
+import sys
+
+print("flushed", flush=True)
+print("lost")
+sys.stderr.write("unbuffered enough\n")
+os._exit(7)

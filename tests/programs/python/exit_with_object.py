@@ -1,0 +1,1 @@
+raise SystemExit({"reason": [1, 2]})

@@ -1,0 +1,3 @@
+import other
+
+print("main ends", __name__)

@@ -1,0 +1,4 @@
+name = input("name? ")
+print()
+print("hello", name)
+print(int(input()) + int(input()))

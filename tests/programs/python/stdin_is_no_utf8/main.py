@@ -1,0 +1,4 @@
+import sys
+
+print(sys.stdin.encoding, sys.stdin.errors)
+print(ascii(sys.stdin.read()))

@@ -1,0 +1,5 @@
+import sys
+
+for number, line in enumerate(sys.stdin, 1):
+    print(number, repr(line))
+print("rest:", repr(sys.stdin.read()))

@@ -1,0 +1,4 @@
+import os
+
+print("to be lost")
+os.close(1)
