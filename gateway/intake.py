@@ -92,7 +92,7 @@ def plan_exec(body: object, template: Template, env: Mapping[str, str]) -> Plan:
         stdin=request.stdin.encode(),
         args=request.args if argv is None else (),
         env={**env, **request.env},
-        cwd=request.cwd,
+        cwd=request.cwd or None,
         timeout_s=_timeout(request.timeout_s, template),
         stream_limit=template.stream_limit_kib << 10,
         output_limit=template.output_limit_kib << 10,

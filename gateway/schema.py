@@ -73,6 +73,13 @@ def _relative(path: str) -> str:
     return path
 
 
+def _directory(path: str) -> str:
+    """A directory of the work directory, relative to it; empty for itself. People write it absolutely, too."""
+    if path in (".", "/workspace", "/workspace/"):
+        return ""
+    return _relative(path.removeprefix("/workspace/").removesuffix("/"))
+
+
 def _variable(name: str) -> str:
     if not name:
         raise PydanticCustomError("env", "the name must not be empty")
@@ -94,6 +101,7 @@ def _decoded(content: object, info: ValidationInfo) -> bytes:
 
 Text = Annotated[str, AfterValidator(_without_nul)]
 Path = Annotated[str, AfterValidator(_relative)]
+Directory = Annotated[str, AfterValidator(_directory)]
 Args = Annotated[list[Text], Field(max_length=MAX_ARGS)]
 Env = Annotated[dict[Annotated[str, AfterValidator(_variable)], Text], Field(max_length=MAX_ENV)]
 Metadata = Annotated[
@@ -143,7 +151,7 @@ class ExecRequest(_Input):
     code: str | None = Field(None, min_length=1, description="a program in the sandbox's language")
     command: Annotated[Text, Field(min_length=1)] | None = Field(None, description="a line for `/bin/sh -c`")
     argv: Annotated[Args, Field(min_length=1)] | None = Field(None, description="a command and its arguments")
-    cwd: Path | None = Field(None, description="directory to start in, relative to /workspace")
+    cwd: Directory | None = Field(None, description="directory to start in: /workspace, or one beneath it")
 
 
 class SandboxRequest(_Received):

@@ -13,9 +13,9 @@ from pool.template import Template
 _CODE = {
     "python": 'import platform\nprint("hello from Python", platform.python_version())',
     "node": 'console.log("hello from Node", process.versions.node)',
-    "go": 'package main\nimport ("fmt"; "runtime")\nfunc main() { fmt.Println("hello from Go", runtime.Version()[2:]) }',
+    "go": 'package main\nimport ("fmt"; "runtime")\nfunc main() { fmt.Println("hello from", runtime.Version()) }',
 }
-_BEGINS = {"python": "hello from Python 3.", "node": "hello from Node ", "go": "hello from Go 1."}
+_BEGINS = {"python": "hello from Python 3.", "node": "hello from Node ", "go": "hello from go1."}
 
 
 def show(client: Client, templates: Iterable[Template]) -> bool:

@@ -25,6 +25,11 @@ _MORE_ENVIRONMENT = {
         "GOTOOLCHAIN": "local",
         "GOPROXY": "off",
         "GOCACHE": "/opt/petri/go/cache",
+        "GOCACHEPROG": "/opt/petri/go/goworker cacheprog",  # writes elsewhere: that cache is read-only
+        # Reads fall through to that cache, writes go to /tmp: with a cache that cannot be written `go run` fails.
+        "GOCACHEPROG": "/opt/petri/go/goworker cacheprog",
+        "CGO_ENABLED": "0",  # the same on both bases: the official one has a C compiler
+        "TEST_TELEMETRY_DIR": "/dev/null",  # else the go command leaves its counters in the work directory
     },
 }
 

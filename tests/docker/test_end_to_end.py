@@ -68,7 +68,8 @@ def test_a_session_keeps_files_and_not_the_interpreter(live):
         assert exec_(argv=["/bin/echo", "a b", "$HOME"])["stdout"] == "a b $HOME\n"
         assert exec_(argv=["no-such-program"])["exit_code"] == 127
         assert exec_(command="mkdir sub; pwd", cwd="/workspace")["stdout"] == "/workspace\n"
-        assert exec_(command="pwd", cwd="sub")["stdout"] == "/workspace/sub\n"
+        for cwd in ("sub", "sub/", "/workspace/sub"):
+            assert exec_(command="pwd", cwd=cwd)["stdout"] == "/workspace/sub\n"
         assert client.get(at).json()["id"] == sandbox["id"]
         assert sandbox["id"] in [one["id"] for one in client.get("/v1/sandboxes").json()["sandboxes"]]
         assert client.delete(at).status_code == 204

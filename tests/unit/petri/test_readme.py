@@ -14,7 +14,9 @@ def test_the_table_of_settings_is_the_codes_own():
     table = re.search(r"<!-- settings: .*? -->\n(.*?)<!-- end of settings -->", README, re.DOTALL)
     assert table is not None
     rows = table.group(1).strip().splitlines()[2:]
-    assert rows == [f"| `{key}` | `{variable}` | {default} | {meaning} |" for key, variable, default, meaning in reference()]
+    assert rows == [
+        f"| `{key}` | `{variable}` | {default} | {meaning} |" for key, variable, default, meaning in reference()
+    ]
 
 
 def test_every_command_is_in_the_readme():
