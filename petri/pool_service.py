@@ -65,7 +65,6 @@ async def _until_stopped(config: Config, stopping: anyio.Event) -> None:
                 log.info("draining: %r", fleet)
                 await fleet.drain()
                 serving.cancel_scope.cancel()
-    log.info("every sandbox is gone")
 
 
 async def _connected(config: Config, stopping: anyio.Event) -> DockerEngine | None:

@@ -269,6 +269,9 @@ class WarmPool:
             raise
         else:
             self._backoff.succeeded()
+            if self._closing.is_set():  # the engine's thread could not be cancelled, and came back with a container
+                self.doom(sandbox, "pool closing")
+                return
             sandbox.become(State.READY, "warm and frozen")
             self._ready.append(sandbox)
             self._shared.watch.add(sandbox.channel, lambda: self._died_while_idle(sandbox))

@@ -25,7 +25,6 @@ _MORE_ENVIRONMENT = {
         "GOTOOLCHAIN": "local",
         "GOPROXY": "off",
         "GOCACHE": "/opt/petri/go/cache",
-        "GOCACHEPROG": "/opt/petri/go/goworker cacheprog",  # writes elsewhere: that cache is read-only
         # Reads fall through to that cache, writes go to /tmp: with a cache that cannot be written `go run` fails.
         "GOCACHEPROG": "/opt/petri/go/goworker cacheprog",
         "CGO_ENABLED": "0",  # the same on both bases: the official one has a C compiler

@@ -91,7 +91,7 @@ def test_a_host_that_hangs_up_during_a_run_ends_the_run_too(agent: AgentProcess)
 def test_an_agent_whose_output_nobody_reads_any_more_ends(agent: AgentProcess) -> None:
     assert agent.process.stdout is not None
     agent.process.stdout.close()
-    agent.start("echo lost")
+    agent.send(Kind.STAT, 1, {"path": ""})
     assert agent.wait() == 0
 
 

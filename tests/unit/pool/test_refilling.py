@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 
 import anyio
@@ -99,6 +100,40 @@ async def test_a_boot_cancelled_half_way_removes_what_it_had_made(world, step):
         await anyio.wait_all_tasks_blocked()
         assert w.engine.started == 2
     # leaving the world closes the pool in the middle of both boots; the world asserts that no container is left
+
+
+async def test_a_boot_that_ends_while_the_pool_closes_is_destroyed_too(world):
+    # An engine's thread cannot be cancelled: its start may return a container after the pool has been closed.
+    gate = anyio.Event()
+
+    async def open_gate() -> None:
+        await anyio.wait_all_tasks_blocked()
+        gate.set()
+
+    async def wait_in_vain(fleet) -> None:
+        with contextlib.suppress(Draining):
+            await fleet.lease("python")
+
+    async with anyio.create_task_group() as outer:
+        async with world(target=0) as w:
+            start = w.engine.start
+
+            async def stubborn(sandbox_id, template, slot):
+                container = await start(sandbox_id, template, slot)
+
+                async def freeze() -> None:
+                    container.frozen = True
+
+                container.freeze = freeze
+                with anyio.CancelScope(shield=True):
+                    await gate.wait()
+                return container
+
+            w.engine.start = stubborn
+            outer.start_soon(wait_in_vain, w.fleet)
+            await anyio.wait_all_tasks_blocked()
+            outer.start_soon(open_gate)
+    assert State.READY not in [change.new for change in w.changes]
 
 
 async def test_closing_destroys_leased_ones_too(world):
