@@ -270,6 +270,10 @@ class _NotFound(EngineError):
     """The engine does not know what was named."""
 
 
+class _Conflict(EngineError):
+    """What was asked for is so already, or under way: a second removal."""
+
+
 class _Start:
     """Create, attach, start: one container, step by step, so that any prefix of the steps can be undone."""
 
@@ -318,11 +322,8 @@ def _attach(client: docker.APIClient, container_id: str) -> socket.socket:
 
 def _remove(client: docker.APIClient, container: str) -> None:
     """Kill and remove. Gone already, or on its way out already, is what was wanted."""
-    try:
-        with _engine_errors("removing a container"):
-            client.remove_container(container, force=True, v=True)
-    except _NotFound:
-        pass
+    with contextlib.suppress(_NotFound, _Conflict), _engine_errors("removing a container"):
+        client.remove_container(container, force=True, v=True)
 
 
 @contextlib.contextmanager
@@ -333,6 +334,8 @@ def _engine_errors(doing: str) -> Iterator[None]:
     except docker.errors.NotFound as error:
         raise _NotFound("not_found", f"{doing}: {error.explanation}") from error
     except docker.errors.APIError as error:
+        if error.response is not None and error.response.status_code == 409:
+            raise _Conflict("conflict", f"{doing}: {error.explanation}") from error
         status = error.response.status_code if error.response is not None else "?"
         raise EngineError("refused", f"{doing}: {status} {error.explanation}") from error
     except requests.exceptions.Timeout as error:
