@@ -57,9 +57,9 @@ def container_config(sandbox_id: str, template: Template, image: str, uid: int, 
         "AttachStdout": True,
         "AttachStderr": False,
         "Tty": False,
-        # No StopTimeout of 0, although nothing is ever stopped gently: it is also how long the engine waits to hear of the
-        # end of a container that it meant to kill and that ended by itself just then. With 0 it does not wait, and the
-        # container's shim stays for ever (seen with 20.10, one removal in four).
+        # No StopTimeout of 0, although nothing is ever stopped gently: it is also how long the engine waits to hear of
+        # the end of a container that it meant to kill and that ended by itself just then. With 0 it does not wait, and
+        # the container's shim stays for ever (seen with 20.10, one removal in four).
         "HostConfig": {
             "NetworkMode": "none",
             "ReadonlyRootfs": True,
