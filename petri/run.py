@@ -43,14 +43,14 @@ def run_file(
         raise RunFault(f"{file}: no language has the extension {file.suffix or '(none)'}; name one with --language")
     request: dict[str, Any] = {
         "language": chosen,
-        "code": sys.stdin.read() if from_stdin else _text(file),
+        "code": _standard_input() if from_stdin else _text(file),
         "args": list(args),
         "env": dict(_pair(one) for one in env),
         "files": [_file(path) for path in beside],
         "output_encoding": "base64",
     }
     if not from_stdin and not sys.stdin.isatty():
-        request["stdin"] = sys.stdin.read()
+        request["stdin"] = _standard_input()
     if timeout is not None:
         request["timeout_s"] = timeout
     with Client(url) as client:
@@ -77,8 +77,21 @@ def _status(answer: dict[str, Any]) -> int:
     if answer["status"] == "timed_out":
         return _STATUS_TIMED_OUT
     if answer["signal"] is not None:
-        return _STATUS_SIGNAL + signal.Signals[answer["signal"]]
+        return _STATUS_SIGNAL + _number(answer["signal"])
     return int(answer["exit_code"])
+
+
+def _number(name: str) -> int:
+    """Of a signal; a real-time signal is called SIGRTMIN+n."""
+    base, _, above = name.partition("+")
+    return signal.Signals[base] + int(above or 0)
+
+
+def _standard_input() -> str:
+    try:
+        return sys.stdin.buffer.read().decode()
+    except UnicodeDecodeError as error:
+        raise RunFault(f"standard input: not UTF-8: {error}") from error
 
 
 def _text(path: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -39,7 +40,7 @@ def run(config: Config, arguments: list[str], *, show_samples: bool, once: bool)
 
     `arguments` go before the name of the service, so that it reads the same configuration.
     """
-    config.run_dir.mkdir(parents=True, exist_ok=True)
+    _refuse_if_taken(config)
     try:
         with pool_lock.held(config.up_lock), _signals(), _services(config, arguments) as services:
             return _serve(config, services, show_samples=show_samples, once=once)
@@ -65,6 +66,7 @@ def _serve(config: Config, services: _Services, *, show_samples: bool, once: boo
 
 def detach(config: Config, arguments: list[str], *, show_samples: bool) -> int:
     """Start `petri up` in the background; return when it is ready. `down` ends it."""
+    _refuse_if_taken(config)
     config.logs.mkdir(parents=True, exist_ok=True)
     log = config.logs / f"petri-{config.pool.name}.log"
     with log.open("w") as output:
@@ -89,6 +91,20 @@ def detach(config: Config, arguments: list[str], *, show_samples: bool) -> int:
                 return 1
     click.echo(f"Petri serves at {config.gateway_url}, pid {up.pid}, log {log}. `petri down` ends it.")
     return 0
+
+
+def _refuse_if_taken(config: Config) -> None:
+    """Before anything is started: a stranger on our port would be taken for our own gateway that is ready."""
+    if pool_lock.is_held(config.up_lock):
+        raise UpFault(
+            f"{config.up_lock.stem} is running already (pid {pool_lock.owner(config.up_lock)}); `petri down` ends it"
+        )
+    family = socket.AF_INET6 if ":" in config.gateway.host else socket.AF_INET
+    try:
+        socket.create_server((config.gateway.host, config.gateway.port), family=family).close()
+    except OSError as error:
+        where = f"{config.gateway.host} port {config.gateway.port}"
+        raise UpFault(f"cannot listen on {where}: {error.strerror}; --port chooses another") from error
 
 
 def down(config: Config) -> int:

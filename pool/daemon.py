@@ -13,6 +13,7 @@ import anyio
 from anyio.abc import TaskGroup
 from pydantic import ValidationError
 
+from pool.engine import EngineError
 from pool.errors import PoolError, PoolUnavailable
 from pool.fleet import Fleet
 from pool.messages import MAX_PACKET_BYTES, Answer, Ask, Granted, Refused, StatsAre, UsageIs, new_socket
@@ -21,6 +22,8 @@ log = logging.getLogger(__name__)
 
 #: Connections waiting to be accepted. One gateway makes one connection.
 _BACKLOG = 16
+#: After a failed accept. The cause outlives a moment, and nobody new is served meanwhile anyway.
+_ACCEPT_AGAIN_S = 1.0
 
 
 @contextmanager
@@ -53,6 +56,10 @@ async def serve(fleet: Fleet, listener: socket.socket) -> None:
                 sock, _ = listener.accept()
             except BlockingIOError:
                 await anyio.wait_readable(listener)
+                continue
+            except OSError as error:  # out of descriptors, most likely: those who are connected go on
+                log.error("cannot accept: %s", error.strerror)
+                await anyio.sleep(_ACCEPT_AGAIN_S)
                 continue
             sock.setblocking(False)
             tasks.start_soon(_Connection(fleet, sock).serve)
@@ -153,7 +160,11 @@ class _Connection:
         if ask.lease not in self._leases:
             await self._refuse(ask, PoolUnavailable(f"no lease {ask.lease}"))
             return
-        usage = await self._fleet.usage(ask.lease)
+        try:
+            usage = await self._fleet.usage(ask.lease)
+        except (EngineError, KeyError) as error:  # the engine did not say, or the lease ended meanwhile
+            await self._refuse(ask, PoolUnavailable(f"no usage of lease {ask.lease}: {error}"))
+            return
         await self._answer(
             UsageIs(
                 id=ask.id,
@@ -175,7 +186,8 @@ class _Connection:
                 return True
             except BlockingIOError:
                 await anyio.wait_writable(self._socket)
-            except ConnectionError:
+            except OSError as error:
+                log.warning("%r cannot be answered, and is dropped: %s", self, error.strerror)
                 with suppress(OSError):
                     self._socket.shutdown(socket.SHUT_RDWR)  # so that the receiver ends the connection
                 return False

@@ -1,4 +1,4 @@
-"""The engine that users have: Docker, through its own package, in bounded threads. No other module imports `docker`.
+"""The engine that users have: Docker, in bounded threads. No other module of the pool imports `docker`.
 
 Off the request's path: a lease calls nothing in here but `DockerContainer.thaw`.
 """

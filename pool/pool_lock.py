@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+_TRIES = 5
+_TRY_AGAIN_S = 0.04
 
 
 class PoolIsRunning(Exception):
@@ -22,16 +26,25 @@ def held(path: Path) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise PoolIsRunning(f"{path.stem} is running already (pid {owner(path) or 'unknown'})") from None
+        if not _taken(fd):
+            raise PoolIsRunning(f"{path.stem} is running already (pid {owner(path) or 'unknown'})")
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
         # The file stays: removing it would let two processes lock two files of the same name.
         yield
     finally:
         os.close(fd)
+
+
+def _taken(fd: int) -> bool:
+    """Try for a moment: whoever only looks (`is_held`) has the lock for some microseconds, too."""
+    for _ in range(_TRIES):
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            time.sleep(_TRY_AGAIN_S)
+    return False
 
 
 def is_held(path: Path) -> bool:

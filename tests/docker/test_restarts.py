@@ -115,6 +115,11 @@ def test_petri_up_and_down_by_the_command_line(small):
         again = one.command("up")
         assert again.returncode == 1
         assert "`petri down` ends it" in again.stderr
+        one.environ["PETRI_POOL_NAME"] += "-other"
+        for way in ("--once", "--detach"):  # a stranger's answer on our port is not our own readiness
+            taken = one.command("up", way)
+            assert (taken.returncode, "cannot listen on 127.0.0.1" in taken.stderr) == (1, True), taken
+        one.environ["PETRI_POOL_NAME"] = one.name
         shown = one.command("ps")
         assert "python" in shown.stdout
         (one.run_dir / "hi.py").write_text("import sys; print('hi', sys.argv[1], input()); sys.exit(7)")

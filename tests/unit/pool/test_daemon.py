@@ -14,7 +14,7 @@ import pytest
 import sniffio
 
 from gateway.pool_client import PoolClient
-from pool.engine import Usage
+from pool.engine import EngineError, Usage
 from pool.errors import PoolTimeout, PoolUnavailable, UnknownTemplate
 from pool.messages import new_socket
 from pool.template import Template
@@ -182,6 +182,20 @@ async def test_usage_comes_from_the_engine(path):
         lease = await client.lease("python")
         engine.containers[lease.sandbox_id].usage_now = Usage(oom_kills=2, memory_peak_bytes=5, cpu_ns=7)
         assert await client.usage(lease) == Usage(2, 5, 7)
+        client.release(lease, "done")
+
+
+async def test_an_engine_that_cannot_tell_the_usage_costs_an_answer_and_nothing_else(path):
+    async with fake_pool_daemon([PYTHON], path) as (engine, _), PoolClient.connect(path) as client:
+        lease = await client.lease("python")
+
+        async def fails() -> Usage:
+            raise EngineError("engine_down", "no answer")
+
+        engine.containers[lease.sandbox_id].usage = fails
+        with pytest.raises(PoolUnavailable, match="no answer"):
+            await client.usage(lease)
+        assert (await execute(lease.channel, program("print on"))).stdout == b"on\n"
         client.release(lease, "done")
 
 
