@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -36,10 +37,16 @@ class GatewaySettings(BaseModel):
     def body_limit_bytes(self) -> int:
         return self.body_limit_mib << 20
 
+    @classmethod
+    def disagreements(cls, values: Mapping[str, Any]) -> list[str]:
+        """What cannot hold together among `values`; says nothing of those that are not among them."""
+        small, large = "sandbox_ttl_s", "sandbox_max_ttl_s"
+        if {small, large} <= values.keys() and values[small] > values[large]:
+            return [f"{small} {values[small]:g} is above {large} {values[large]:g}"]
+        return []
+
     @model_validator(mode="after")
     def _lifetimes_agree(self) -> Self:
-        if self.sandbox_ttl_s > self.sandbox_max_ttl_s:
-            raise ValueError(
-                f"sandbox_ttl_s {self.sandbox_ttl_s:g} is above sandbox_max_ttl_s {self.sandbox_max_ttl_s:g}"
-            )
+        if faults := self.disagreements(self.__dict__):
+            raise ValueError("; ".join(faults))
         return self

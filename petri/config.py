@@ -202,7 +202,15 @@ def _validated(model: type[_M], where: str, table: dict[str, Any], faults: list[
     try:
         return model.model_validate(table)
     except ValidationError as error:
-        faults += [_sentence(model, where, one) for one in error.errors(include_url=False)]
+        found = error.errors(include_url=False)
+        faults += [_sentence(model, where, one) for one in found]
+        wrong = {one["loc"][0] for one in found if one["loc"]}
+        if wrong and issubclass(model, Template | GatewaySettings):
+            # With a field wrong the model does not look at how the others agree; everything is reported at once.
+            given = {name: field.default for name, field in model.model_fields.items() if not field.is_required()}
+            given |= {name: value for name, value in table.items() if name in model.model_fields}
+            rest = {name: value for name, value in given.items() if name not in wrong}
+            faults += [f"{where}: {fault}" for fault in model.disagreements(rest)]
         return None
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -24,7 +25,7 @@ class Template(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$", description="what a request's `language` names")
-    language: str = Field(description="`python`, `node` or `go`: names the program file")
+    language: Literal["python", "node", "go"] = Field(description="`python`, `node` or `go`: names the program file")
     image: str = Field(min_length=1, description="image with an agent and a worker in it")
     memory_mib: int = Field(256, ge=64, le=1 << 20, description="memory, and memory + swap")
     pids: int = Field(64, ge=8, le=32_768, description="processes and threads at once")
@@ -47,23 +48,28 @@ class Template(BaseModel):
         """Name of the program's file in the work directory."""
         return PROGRAMS[self.language]
 
+    @classmethod
+    def disagreements(cls, values: Mapping[str, Any]) -> list[str]:
+        """What cannot hold together among `values`; says nothing of those that are not among them."""
+        found = []
+        for small, large in (
+            ("timeout_s", "max_timeout_s"),
+            ("target", "max_sandboxes"),
+            ("stream_limit_kib", "output_limit_kib"),
+        ):
+            if {small, large} <= values.keys() and values[small] > values[large]:
+                found.append(f"{small} {values[small]:g} is above {large} {values[large]:g}")
+        if {"workdir_mib", "tmp_mib", "memory_mib"} <= values.keys():
+            filled = values["workdir_mib"] + values["tmp_mib"] + SHM_MIB
+            if filled + _HEADROOM_MIB > values["memory_mib"]:
+                found.append(
+                    f"workdir_mib {values['workdir_mib']} + tmp_mib {values['tmp_mib']} + {SHM_MIB} of /dev/shm leave "
+                    f"less than {_HEADROOM_MIB} of memory_mib {values['memory_mib']}"
+                )
+        return found
+
     @model_validator(mode="after")
     def _numbers_agree(self) -> Self:
-        faults = []
-        if self.language not in PROGRAMS:
-            faults.append(f"language {self.language!r} is not one of {', '.join(PROGRAMS)}")
-        if self.timeout_s > self.max_timeout_s:
-            faults.append(f"timeout_s {self.timeout_s:g} is above max_timeout_s {self.max_timeout_s:g}")
-        if self.target > self.max_sandboxes:
-            faults.append(f"target {self.target} is above max_sandboxes {self.max_sandboxes}")
-        if self.stream_limit_kib > self.output_limit_kib:
-            faults.append(f"stream_limit_kib {self.stream_limit_kib} is above output_limit_kib {self.output_limit_kib}")
-        filled = self.workdir_mib + self.tmp_mib + SHM_MIB
-        if filled + _HEADROOM_MIB > self.memory_mib:
-            faults.append(
-                f"workdir_mib {self.workdir_mib} + tmp_mib {self.tmp_mib} + {SHM_MIB} of /dev/shm leave less than "
-                f"{_HEADROOM_MIB} of memory_mib {self.memory_mib}"
-            )
-        if faults:
+        if faults := self.disagreements(self.__dict__):
             raise ValueError("; ".join(faults))
         return self

@@ -68,6 +68,7 @@ def test_every_fault_is_reported_at_once(tmp_path):
         [templates.ruby]
         image = "x"
         language = "ruby"
+        timeout_s = 400.0
         [tempaltes]
         """,
         PETRI_GATEWAY_BODY_LIMIT_MIB="lots",
@@ -79,10 +80,11 @@ def test_every_fault_is_reported_at_once(tmp_path):
     assert "gateway.body_limit_mib = 'lots': should be a valid integer" in text
     assert "pool.name = 'Not A Name': String should match pattern" in text
     assert "templates.python.memory_mib = 1: should be greater than or equal to 64" in text
-    assert "templates.ruby: language 'ruby' is not one of python, node, go" in text
+    assert "templates.ruby.language = 'ruby': should be 'python', 'node' or 'go'" in text
+    assert "templates.ruby: timeout_s 400 is above max_timeout_s 300" in text
     assert "tempaltes: no such table; there are pool, gateway and templates" in text
     assert "PETRI_POOL_NAMES: no such setting; did you mean PETRI_POOL_NAME?" in text
-    assert len(found) == 8
+    assert len(found) == 9
 
 
 @pytest.mark.parametrize(
