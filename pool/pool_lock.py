@@ -23,7 +23,9 @@ class PoolIsRunning(Exception):
 @contextmanager
 def held(path: Path) -> Iterator[None]:
     """Keep the lock until the end of the block; raises `PoolIsRunning` when another process has it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.parent.is_dir():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.chmod(0o755)  # whatever the umask: the gateway, no longer root, goes through here to the socket
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         if not _taken(fd):
