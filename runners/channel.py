@@ -116,10 +116,6 @@ class Channel:
         with contextlib.suppress(OSError):
             self._socket.close()
 
-    def detach(self) -> socket.socket:
-        """Give up the socket without closing it. Only for a quiet channel: what was received goes with it."""
-        return self._socket
-
     def _take_in(self, received: bytes) -> None:
         if self._demultiplexer is not None:
             received = self._demultiplexer.feed(received)
