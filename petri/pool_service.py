@@ -5,6 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
+import threading
+import time
 
 import anyio
 
@@ -16,42 +19,57 @@ from pool.fleet import Fleet
 
 log = logging.getLogger(__name__)
 
+#: How long the threads of engine calls may take to end once everything else has. An idle one ends at once; one whose
+#: engine hangs would keep the process for that call's deadline.
+_THREADS_S = 1.0
 #: Between attempts to reach an engine that does not answer yet.
 _RECONNECT_S = 1.0
 
 
 def run(config: Config) -> int:
-    """Until SIGINT or SIGTERM; a second one does not wait for leases. Returns the exit status."""
+    """Until SIGINT or SIGTERM; a second one does not wait for leases, nor the first for a sweep. The exit status."""
     try:
         with pool_lock.held(config.pool_lock):
             anyio.run(_serve, config, backend_options={"use_uvloop": True})
     except pool_lock.PoolIsRunning as error:
         log.error("%s", error)
         return 1
+    _leave_stuck_threads()
     return 0
+
+
+def _leave_stuck_threads() -> None:
+    """End the process here if a call to a hung engine would keep it from ending."""
+    give_up = time.monotonic() + _THREADS_S
+    others = [thread for thread in threading.enumerate() if thread is not threading.main_thread() and not thread.daemon]
+    for thread in others:
+        thread.join(max(0.0, give_up - time.monotonic()))
+    if stuck := [thread.name for thread in others if thread.is_alive()]:
+        log.warning("the engine has not answered %d calls; leaving them", len(stuck))
+        logging.shutdown()
+        sys.stderr.flush()
+        os._exit(0)
 
 
 async def _serve(config: Config) -> None:
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with anyio.create_task_group() as tasks:
-            stopping = anyio.Event()
+            stopping, serving = anyio.Event(), anyio.Event()
 
             async def heed_signals() -> None:
                 async for _ in signals:
-                    if stopping.is_set():
+                    if stopping.is_set() or not serving.is_set():
                         tasks.cancel_scope.cancel()
                         return
                     stopping.set()
 
             tasks.start_soon(heed_signals)
-            await _until_stopped(config, stopping)
+            await _until_stopped(config, stopping, serving)
             tasks.cancel_scope.cancel()
 
 
-async def _until_stopped(config: Config, stopping: anyio.Event) -> None:
-    engine = await _connected(config, stopping)
-    if engine is None:
-        return
+async def _until_stopped(config: Config, stopping: anyio.Event, serving: anyio.Event) -> None:
+    engine = await _connected(config)
     facts = engine.facts()
     log.info("engine: %s; freezer: %s (%s)", facts.engine, facts.freezer, facts.why)
     # As root the gateway gives root up and must still reach the socket; else both run as the same user.
@@ -59,21 +77,20 @@ async def _until_stopped(config: Config, stopping: anyio.Event) -> None:
     async with Fleet(engine, config.templates, config.pool).running() as fleet:
         with daemon.listening(config.gateway.pool_socket, group=group) as listener:
             log.info("leasing at %s", config.gateway.pool_socket)
-            async with anyio.create_task_group() as serving:
-                serving.start_soon(daemon.serve, fleet, listener)
+            serving.set()
+            async with anyio.create_task_group() as answering:
+                answering.start_soon(daemon.serve, fleet, listener)
                 await stopping.wait()
                 log.info("draining: %r", fleet)
                 await fleet.drain()
-                serving.cancel_scope.cancel()
+                answering.cancel_scope.cancel()
 
 
-async def _connected(config: Config, stopping: anyio.Event) -> DockerEngine | None:
-    """The engine, as soon as it answers; None when told to stop before."""
-    while not stopping.is_set():
+async def _connected(config: Config) -> DockerEngine:
+    """The engine, as soon as it answers."""
+    while True:
         try:
             return await DockerEngine.connect(config.pool, config.pool_lock)
         except EngineError as error:
             log.warning("no engine yet: %s", error)
-        with anyio.move_on_after(_RECONNECT_S):
-            await stopping.wait()
-    return None
+        await anyio.sleep(_RECONNECT_S)

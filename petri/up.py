@@ -22,8 +22,8 @@ from pool import pool_lock
 #: From start to every pool able to lease. Eight Python sandboxes boot in about 2 s; a cold disk or a slow engine takes
 #: longer, and the progress line shows what is missing.
 _READY_TIMEOUT_S = 120.0
-#: Beyond the drain time, for destroying what there is: a removal takes 50 ms, and the engine may be busy.
-_STOP_SLACK_S = 30.0
+#: Beyond the times that draining and closing are given, for the processes themselves to end.
+_STOP_SLACK_S = 10.0
 _LOOK_S = 0.05
 
 
@@ -82,12 +82,12 @@ def detach(config: Config, arguments: list[str], *, show_samples: bool) -> int:
         try:
             _wait_until_ready(config, services, client)
         except BaseException:
-            services.stop(config.pool.drain_s)
+            services.stop(_longest_stop_s(config))
             raise
         if show_samples:
             click.echo("One sample per language, each in a fresh sandbox:")
             if not samples.show(client, config.templates):
-                services.stop(config.pool.drain_s)
+                services.stop(_longest_stop_s(config))
                 return 1
     click.echo(f"Petri serves at {config.gateway_url}, pid {up.pid}, log {log}. `petri down` ends it.")
     return 0
@@ -117,13 +117,18 @@ def down(config: Config) -> int:
         raise UpFault(f"{config.up_lock} names no process, though one holds it")
     click.echo(f"Ending petri up, pid {pid} …")
     os.kill(pid, signal.SIGTERM)
-    give_up = time.monotonic() + config.pool.drain_s + config.gateway.drain_s + _STOP_SLACK_S
+    give_up = time.monotonic() + 2 * _longest_stop_s(config)  # one process after the other
     while pool_lock.is_held(config.up_lock):
         if time.monotonic() > give_up:
             raise UpFault(f"pid {pid} has not ended; `kill -9 {pid}` ends it, the next start sweeps its containers")
         time.sleep(_LOOK_S)
     click.echo("Petri is down.")
     return 0
+
+
+def _longest_stop_s(config: Config) -> float:
+    """How long one of the processes may take to end before it is killed."""
+    return max(config.pool.drain_s, config.gateway.drain_s) + config.pool.close_s + _STOP_SLACK_S
 
 
 class _Services:
@@ -146,16 +151,16 @@ class _Services:
         while not self.obituary():
             time.sleep(_LOOK_S)
 
-    def stop(self, drain_s: float) -> None:
+    def stop(self, longest_s: float) -> None:
         """In order: nobody new comes in, then every sandbox goes."""
         for name, process in reversed(self._processes.items()):
             if process.poll() is not None:
                 continue
             process.terminate()
             try:
-                process.wait(drain_s + _STOP_SLACK_S)
+                process.wait(longest_s)
             except subprocess.TimeoutExpired:
-                click.echo(f"petri: {name} did not end within {drain_s + _STOP_SLACK_S:g} s, killing it", err=True)
+                click.echo(f"petri: {name} did not end within {longest_s:g} s, killing it", err=True)
                 process.kill()
                 process.wait()
 
@@ -174,7 +179,7 @@ def _services(config: Config, arguments: list[str]) -> Iterator[_Services]:
         yield services
     finally:
         with _deaf():
-            services.stop(max(config.pool.drain_s, config.gateway.drain_s))
+            services.stop(_longest_stop_s(config))
 
 
 def _wait_until_ready(config: Config, services: _Services, client: Client) -> None:

@@ -1,6 +1,9 @@
 """The engine that users have: Docker, in bounded threads. No other module of the pool imports `docker`.
 
 Off the request's path: a lease calls nothing in here but `DockerContainer.thaw`.
+
+A caller may leave a call at any time; its thread goes on until the engine answers or the call's deadline ends it, and
+cleans up after itself.
 """
 
 from __future__ import annotations
@@ -10,12 +13,15 @@ import logging
 import os
 import platform
 import socket
+import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.from_thread
+import anyio.lowlevel
 import anyio.to_thread
 import docker
 import docker.errors
@@ -33,11 +39,12 @@ from runners.channel import Transport
 
 log = logging.getLogger(__name__)
 
-#: Deadline of one call that makes something. A start takes 0.2 s, some seconds under load; the template's boot deadline
-#: stands above it.
+#: Deadline of one call that makes something. A start takes 0.2 s, some seconds under load.
 _MAKE_TIMEOUT_S = 30
 #: Deadline of one call that removes something. The engine itself gives up a kill after about 12 s.
 _REMOVE_TIMEOUT_S = 20
+#: How long a caller that is cancelled waits for its half-made container to be gone, before the thread is left alone.
+_UNDO_S = 5.0
 #: Threads for calls that make, and for calls that remove: separate, so that a stuck removal cannot stop the refill.
 _THREADS = 16
 
@@ -96,8 +103,8 @@ class DockerEngine:
     def __init__(self, settings: PoolSettings, lock: Path, make: docker.APIClient, remove: docker.APIClient) -> None:
         self._settings = settings
         self._owner = Owner(settings.name, boot=uuid.uuid4().hex[:12], lock=str(lock), host=machine_id())
-        self._make = make
-        self._remove = remove
+        self.make = make
+        self._remover = remove
         self._making = anyio.CapacityLimiter(_THREADS)
         self._removing = anyio.CapacityLimiter(_THREADS)
         self._hierarchy = Hierarchy.of_this_host()
@@ -123,7 +130,7 @@ class DockerEngine:
                     client(settings.docker_host, _REMOVE_TIMEOUT_S),
                 )
 
-        return await anyio.to_thread.run_sync(connect)
+        return await anyio.to_thread.run_sync(connect, abandon_on_cancel=True)
 
     def facts(self) -> EngineFacts:
         return self._facts
@@ -132,18 +139,17 @@ class DockerEngine:
         return self._images.get(template.image, template.image)
 
     async def start(self, sandbox_id: str, template: Template, slot: int) -> DockerContainer:
-        attempt = _Start(self._make, self._remove)
         uid = self._settings.uid_base + slot
 
-        def make() -> DockerContainer:
-            image = self._pinned(template.image)
-            return attempt.run(self, container_config(sandbox_id, template, image, uid, self._owner), sandbox_id)
+        def configure() -> dict[str, object]:
+            return container_config(sandbox_id, template, self._pinned(template.image), uid, self._owner)
 
+        attempt = _Start(self, configure, sandbox_id)
         try:
-            return await anyio.to_thread.run_sync(make, limiter=self._making)
+            return await anyio.to_thread.run_sync(attempt.run, limiter=self._making, abandon_on_cancel=True)
         except BaseException:
-            with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(attempt.undo, limiter=self._removing)
+            with anyio.move_on_after(_UNDO_S, shield=True):
+                await attempt.abandon()
             raise
 
     async def destroy(self, container: Any) -> None:
@@ -152,51 +158,58 @@ class DockerEngine:
             # On cgroup v1 a frozen process takes no SIGKILL before it is thawed. A cgroup that is gone needs no thaw.
             with contextlib.suppress(EngineError):
                 container.freezer.thaw()
-        await anyio.to_thread.run_sync(lambda: _remove(self._remove, container.id), limiter=self._removing)
+        await anyio.to_thread.run_sync(
+            lambda: self.remove(container.id), limiter=self._removing, abandon_on_cancel=True
+        )
         if container.freezer is not None:
             container.freezer.close()
         container.socket.close()
 
     async def sweep(self) -> int:
-        return await anyio.to_thread.run_sync(self._sweep, limiter=self._removing)
+        return await anyio.to_thread.run_sync(self._sweep, limiter=self._removing, abandon_on_cancel=True)
 
     async def ours(self) -> set[str]:
         filters = {"label": [f"{LABEL_POOL}={self._owner.pool}", f"{LABEL_HOST}={self._owner.host}"]}
 
         def find() -> set[str]:
             with _engine_errors("listing containers"):
-                found = self._make.containers(all=True, filters=filters)
+                found = self.make.containers(all=True, filters=filters)
                 return {one["Labels"].get(LABEL_SANDBOX, one["Id"]) for one in found}
 
-        return await anyio.to_thread.run_sync(find, limiter=self._making)
+        return await anyio.to_thread.run_sync(find, limiter=self._making, abandon_on_cancel=True)
 
     async def pause(self, container_id: str) -> None:
-        await self._in_thread("pausing", lambda: self._make.pause(container_id))
+        await self._in_thread("pausing", lambda: self.make.pause(container_id))
 
     async def unpause(self, container_id: str) -> None:
-        await self._in_thread("unpausing", lambda: self._make.unpause(container_id))
+        await self._in_thread("unpausing", lambda: self.make.unpause(container_id))
 
     async def usage(self, container_id: str) -> Usage:
         """What the engine itself says, for containers whose cgroup this process cannot see."""
 
         def look() -> Usage:
             with _engine_errors("inspecting"):
-                return Usage(oom_kills=int(self._make.inspect_container(container_id)["State"]["OOMKilled"]))
+                return Usage(oom_kills=int(self.make.inspect_container(container_id)["State"]["OOMKilled"]))
 
-        return await anyio.to_thread.run_sync(look, limiter=self._making)
+        return await anyio.to_thread.run_sync(look, limiter=self._making, abandon_on_cancel=True)
 
     async def _in_thread(self, doing: str, call: Any) -> None:
         def guarded() -> None:
             with _engine_errors(doing):
                 call()
 
-        await anyio.to_thread.run_sync(guarded, limiter=self._making)
+        await anyio.to_thread.run_sync(guarded, limiter=self._making, abandon_on_cancel=True)
 
     # -- in threads -------------------------------------------------------------------------------------------------
 
+    def remove(self, container: str) -> None:
+        """Kill and remove, by id or name. Gone already, or on its way out already, is what was wanted."""
+        with contextlib.suppress(_NotFound, _Conflict), _engine_errors("removing a container"):
+            self._remover.remove_container(container, force=True, v=True)
+
     def _look(self) -> EngineFacts:
         with _engine_errors("asking for its version"):
-            version = self._make.version()
+            version = self.make.version()
         freezer, why = self._choose_freezer()
         return EngineFacts(f"docker {version.get('Version', '?')}", freezer, why)
 
@@ -207,8 +220,8 @@ class DockerEngine:
         hierarchy = self._hierarchy
         root = hierarchy.freezer or hierarchy.unified
         fault = None
-        if not self._make.base_url.startswith("http+docker://"):
-            fault = f"the engine is not on this machine ({self._make.base_url})"
+        if not self.make.base_url.startswith("http+docker://"):
+            fault = f"the engine is not on this machine ({self.make.base_url})"
         elif root is None:
             fault = "no cgroup hierarchy with a freezer is mounted here"
         elif not os.access(root, os.W_OK):
@@ -232,7 +245,7 @@ class DockerEngine:
         if image not in self._images:
             try:
                 with _engine_errors(f"looking for image {image}"):
-                    self._images[image] = self._make.inspect_image(image)["Id"]  # type: ignore[no-untyped-call]
+                    self._images[image] = self.make.inspect_image(image)["Id"]  # type: ignore[no-untyped-call]
             except _NotFound as error:
                 remedy = f"image {image} does not exist; `petri images build` makes it"
                 raise EngineError("image_missing", remedy) from error
@@ -240,7 +253,7 @@ class DockerEngine:
 
     def _sweep(self) -> int:
         with _engine_errors("listing containers"):
-            found = self._remove.containers(all=True, filters={"label": [f"{LABEL_HOST}={self._owner.host}"]})
+            found = self._remover.containers(all=True, filters={"label": [f"{LABEL_HOST}={self._owner.host}"]})
         swept = 0
         for one in found:
             labels = one["Labels"]
@@ -250,16 +263,20 @@ class DockerEngine:
             lock = labels.get(LABEL_LOCK, "")
             if lock != self._owner.lock and pool_lock.is_held(Path(lock)):
                 continue
-            self._thaw_stranger(one["Id"])
-            _remove(self._remove, one["Id"])
-            swept += 1
+            try:
+                self._thaw_stranger(one["Id"])
+                self.remove(one["Id"])
+            except EngineError as error:  # the others are to go all the same
+                log.warning("container %s, of a pool that is dead, was not removed: %s", one["Id"][:12], error)
+            else:
+                swept += 1
         return swept
 
     def _thaw_stranger(self, container_id: str) -> None:
         """Best effort: a container frozen by a pool that died cannot be killed on cgroup v1 before it is thawed."""
         with contextlib.suppress(OSError, EngineError):
             with _engine_errors("inspecting"):
-                pid = self._remove.inspect_container(container_id)["State"]["Pid"]
+                pid = self._remover.inspect_container(container_id)["State"]["Pid"]
             if pid:
                 freezer = CgroupFreezer.of(Cgroup.of_process(pid, self._hierarchy))
                 freezer.thaw()
@@ -275,38 +292,87 @@ class _Conflict(EngineError):
 
 
 class _Start:
-    """Create, attach, start: one container, step by step, so that any prefix of the steps can be undone."""
+    """One attempt to start a container, in a thread of its own, that its caller may abandon at any time.
 
-    def __init__(self, make: docker.APIClient, remove: docker.APIClient) -> None:
-        self._make = make
-        self._removing = remove
-        self._name: str | None = None
+    Whoever comes second cleans up: the thread, when it finds itself abandoned or has failed; the caller, when the
+    thread had already delivered. `_lock` decides who that is, and guards the three flags.
+    """
+
+    def __init__(self, engine: DockerEngine, configure: Callable[[], dict[str, object]], sandbox_id: str) -> None:
+        self._engine = engine
+        self._configure = configure
+        # A name, since a create whose answer is lost may have made a container all the same.
+        self._name = f"petri-{sandbox_id}"
         self._socket: socket.socket | None = None
+        self._freezer: CgroupFreezer | None = None
+        self._token = anyio.lowlevel.current_token()
+        self._ended = anyio.Event()
+        self._lock = threading.Lock()
+        self._begun = self._delivered = self._abandoned = False
 
-    def run(self, engine: DockerEngine, config: dict[str, object], sandbox_id: str) -> DockerContainer:
+    def run(self) -> DockerContainer:
+        """In the thread. Raises `EngineError`, and then nothing is left."""
+        with self._lock:
+            self._begun = True
+        try:
+            try:
+                container = self._create_attach_start()
+                with self._lock:
+                    self._heed_abandonment()
+                    self._delivered = True
+                return container
+            except BaseException:
+                self._undo()
+                raise
+        finally:
+            with contextlib.suppress(anyio.RunFinishedError):  # the loop may be gone when a hung engine answers
+                anyio.from_thread.run_sync(self._ended.set, token=self._token)
+
+    async def abandon(self) -> None:
+        """On the loop: the caller has left. Returns when nothing is left over.
+
+        Cancelled before that, the thread still sees to it.
+        """
+        with self._lock:
+            self._abandoned = True
+            begun, delivered = self._begun, self._delivered
+        if delivered:
+            await anyio.to_thread.run_sync(self._undo, abandon_on_cancel=True)
+        elif begun:
+            await self._ended.wait()
+
+    def _create_attach_start(self) -> DockerContainer:
+        engine = self._engine
         with _engine_errors("starting a container"):
-            # The name first: a create whose answer is lost may have made a container all the same.
-            self._name = f"petri-{sandbox_id}"
-            created = self._make.create_container_from_config(config, self._name)  # type: ignore[no-untyped-call]
+            config = self._configure()
+            self._heed_abandonment()
+            created = engine.make.create_container_from_config(config, self._name)  # type: ignore[no-untyped-call]
             container_id: str = created["Id"]
+            self._heed_abandonment()
             # Attached before the start, or the first frame could be lost.
-            self._socket = _attach(self._make, container_id)
-            self._make.start(container_id)
-            pid: int = self._make.inspect_container(container_id)["State"]["Pid"]
-        freezer, cgroup = None, Cgroup(None, None, None, None)
+            self._socket = _attach(engine.make, container_id)
+            engine.make.start(container_id)
+            pid: int = engine.make.inspect_container(container_id)["State"]["Pid"]
         try:
             cgroup = Cgroup.of_process(pid, engine.hierarchy)
             if engine.freezes_cgroups:
-                freezer = CgroupFreezer.of(cgroup)
+                self._freezer = CgroupFreezer.of(cgroup)
         except OSError as error:
             raise EngineError("died", f"the container's cgroup is not to be had, pid {pid}: {error}") from error
-        return DockerContainer(engine, container_id, self._socket, freezer, cgroup)
+        return DockerContainer(engine, container_id, self._socket, self._freezer, cgroup)
 
-    def undo(self) -> None:
-        if self._socket is not None:
-            self._socket.close()
-        if self._name is not None:
-            _remove(self._removing, self._name)
+    def _heed_abandonment(self) -> None:
+        if self._abandoned:
+            raise EngineError("abandoned", f"{self._name}: nobody waits for it any more")
+
+    def _undo(self) -> None:
+        for held in (self._socket, self._freezer):
+            if held is not None:
+                held.close()
+        try:
+            self._engine.remove(self._name)
+        except EngineError as error:
+            log.error("%s may be left over until the next start's sweep: %s", self._name, error)
 
 
 def _attach(client: docker.APIClient, container_id: str) -> socket.socket:
@@ -318,12 +384,6 @@ def _attach(client: docker.APIClient, container_id: str) -> socket.socket:
     if response is not None:
         response.close()
     return sock
-
-
-def _remove(client: docker.APIClient, container: str) -> None:
-    """Kill and remove. Gone already, or on its way out already, is what was wanted."""
-    with contextlib.suppress(_NotFound, _Conflict), _engine_errors("removing a container"):
-        client.remove_container(container, force=True, v=True)
 
 
 @contextlib.contextmanager

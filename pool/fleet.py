@@ -82,7 +82,7 @@ class Fleet:
                 tasks.start_soon(self._watch.run)
                 tasks.start_soon(self._keep_taking_census)
                 for pool in self._pools.values():
-                    await pools.enter_async_context(pool.running())
+                    await pools.enter_async_context(pool.running(close_timeout_s=self._settings.close_s))
                 try:
                     yield self
                 finally:

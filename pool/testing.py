@@ -89,6 +89,8 @@ class FakeEngine:
                 yield self
             finally:
                 self._tasks.cancel_scope.cancel()
+        for container in list(self.containers.values()):  # those that a test kept the pool from destroying
+            self._forget(container)
 
     async def step(self, name: str, sandbox_id: str) -> None:
         """One step of the engine's work: a place to wait, to fail, and to be cancelled."""

@@ -9,6 +9,7 @@ All on one event loop: what happens between two awaits needs no lock.
 from __future__ import annotations
 
 import logging
+import math
 import time
 import uuid
 from collections import deque
@@ -81,6 +82,9 @@ class WarmPool:
         self._changed = anyio.Event()  # any sandbox has moved
         self._draining = False
         self._closing = anyio.Event()
+        self._close_timeout_s = 0.0
+        self._close_by = math.inf  # on the loop's clock; every removal ends by then, done or not
+        self._removals: set[anyio.CancelScope] = set()
         self._growth: TaskGroup | None = None
         self._decay: TaskGroup | None = None
 
@@ -91,11 +95,13 @@ class WarmPool:
     # -- lifetime ---------------------------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def running(self, *, close_timeout_s: float = 15.0) -> AsyncIterator[WarmPool]:
+    async def running(self, *, close_timeout_s: float) -> AsyncIterator[WarmPool]:
         """Fill, and serve until the end of the block; then destroy everything, leased ones too.
 
-        What could not be destroyed within `close_timeout_s` is logged and left to the next start's sweep.
+        That takes at most `close_timeout_s`, whatever the engine does: what could not be destroyed by then is logged
+        and left to the next start's sweep.
         """
+        self._close_timeout_s = close_timeout_s
         async with anyio.create_task_group() as self._decay:
             try:
                 async with anyio.create_task_group() as self._growth:
@@ -107,7 +113,7 @@ class WarmPool:
                         self.close()
             finally:
                 with anyio.CancelScope(shield=True):
-                    await self._all_gone(close_timeout_s)
+                    await self._all_gone()
                 self._decay.cancel_scope.cancel()
 
     def drain(self) -> None:
@@ -116,9 +122,14 @@ class WarmPool:
         self._wake_waiters()
 
     def close(self) -> None:
-        """Boot nothing more and doom everything there is. `running()` waits for it to be gone."""
+        """Boot nothing more and doom everything there is. `running()` waits for it to be gone, for a limited time."""
+        if self._closing.is_set():
+            return
         self._draining = True
         self._closing.set()
+        self._close_by = anyio.current_time() + self._close_timeout_s
+        for removal in self._removals:
+            removal.deadline = self._close_by
         if self._growth is not None:
             self._growth.cancel_scope.cancel()
         self._wake_waiters()
@@ -126,11 +137,12 @@ class WarmPool:
             if sandbox.state in (State.READY, State.LEASED):
                 self.doom(sandbox, "pool closing")
 
-    async def _all_gone(self, timeout_s: float) -> None:
-        with anyio.move_on_after(timeout_s):
+    async def _all_gone(self) -> None:
+        with anyio.CancelScope(deadline=self._close_by):
             await self._until(lambda: not self._sandboxes)
         if self._sandboxes:
-            log.error("%r: not destroyed within %.0f s: %s", self, timeout_s, sorted(map(repr, self._sandboxes)))
+            left = sorted(map(repr, self._sandboxes))
+            log.error("%r: not destroyed within %.0f s: %s", self, self._close_timeout_s, left)
 
     # -- leasing ----------------------------------------------------------------------------------------------------
 
@@ -298,10 +310,14 @@ class WarmPool:
     # -- destroying -------------------------------------------------------------------------------------------------
 
     async def _destroy(self, sandbox: Sandbox) -> None:
-        """Until the engine has removed it. Shielded: an owner that goes away must not leave a container behind."""
+        """Until the engine has removed it, or until the pool has to be closed.
+
+        Shielded: an owner that goes away must not leave a container behind.
+        """
         started = time.monotonic()
         pause_s = _RETRY_DESTROY_S
-        with anyio.CancelScope(shield=True):
+        with anyio.CancelScope(shield=True, deadline=self._close_by) as removal:
+            self._removals.add(removal)
             if not self._closing.is_set():
                 await self._shared.traffic.lull(self._has_enough)
             if sandbox.channel is not None:
@@ -313,15 +329,22 @@ class WarmPool:
                     sandbox.container = None
                 except EngineError as error:
                     log.warning("%r: not destroyed, trying again in %.1f s: %s", sandbox, pause_s, error)
-                    if self._closing.is_set() and pause_s > _RETRY_DESTROY_S:
-                        return  # a second failure while closing: left for the next start's sweep, and reported
-                    with anyio.move_on_after(pause_s):
-                        await self._closing.wait()
+                    await self._pause_before_retry(pause_s)
                     pause_s = min(2 * pause_s, _RETRY_DESTROY_LONGEST_S)
+        self._removals.discard(removal)
+        if sandbox.container is not None:
+            return  # out of time: `running()` reports it
         self._sandboxes.discard(sandbox)
         self._shared.free_slot(sandbox.slot)
         self.totals.destroy_seconds.observe(time.monotonic() - started)
         sandbox.become(State.GONE, "removed")
+
+    async def _pause_before_retry(self, pause_s: float) -> None:
+        if self._closing.is_set():
+            await anyio.sleep(_RETRY_DESTROY_S)
+            return
+        with anyio.move_on_after(pause_s):
+            await self._closing.wait()
 
     # -- looking ----------------------------------------------------------------------------------------------------
 

@@ -9,9 +9,11 @@ import anyio
 import pytest
 
 from pool.errors import Draining, PoolUnavailable
+from pool.fleet import Fleet
 from pool.sandbox import State
 from pool.settings import PoolSettings
-from pool.testing import must_fail
+from pool.template import Template
+from pool.testing import FakeEngine, must_fail
 from pool.traffic import LONGEST_S, RECENT_S, Traffic
 
 #: uvloop's clock goes in whole milliseconds, as a float.
@@ -137,6 +139,32 @@ async def test_a_boot_that_ends_while_the_pool_closes_is_destroyed_too(world):
             await anyio.wait_all_tasks_blocked()
             outer.start_soon(open_gate)
     assert State.READY not in [change.new for change in w.changes]
+
+
+@pytest.mark.parametrize("step", ["destroy", "start"])
+async def test_closing_ends_in_time_with_an_engine_that_hangs(step):
+    hung = anyio.Event()
+    async with FakeEngine().running() as engine:
+        template = Template(name="python", language="python", image="petri/python", target=2)
+        async with Fleet(engine, [template], PoolSettings(close_s=0.2)).running() as fleet:
+            if step == "destroy":
+                await fleet.lease("python")
+            engine.gates[step] = hung
+            await anyio.wait_all_tasks_blocked()
+            closed = anyio.current_time()
+        assert anyio.current_time() - closed < 2.0
+        hung.set()
+
+
+async def test_closing_gives_a_removal_that_fails_another_try(world):
+    async with world(target=1) as w:
+        lease = await w.fleet.lease("python")
+        w.engine.faults = must_fail("destroy")
+        w.fleet.end(lease.id, "done")
+        await anyio.wait_all_tasks_blocked()
+        assert lease.sandbox.state is State.DOOMED
+        w.engine.faults = {}
+    assert lease.sandbox.state is State.GONE
 
 
 async def test_closing_destroys_leased_ones_too(world):
