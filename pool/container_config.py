@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pool import seccomp
 from pool.template import SHM_MIB, Template
 
 LABEL_POOL = "petri.pool"  # name of the pool that owns it
@@ -69,7 +70,8 @@ def container_config(sandbox_id: str, template: Template, image: str, uid: int, 
             },
             "ShmSize": SHM_MIB * _MIB,
             "CapDrop": ["ALL"],
-            "SecurityOpt": ["no-new-privileges:true"],
+            # The filter needs no-new-privileges: without it, runc may change the user no more.
+            "SecurityOpt": ["no-new-privileges:true", seccomp.security_opt()],
             "Privileged": False,
             "IpcMode": "private",
             "CgroupnsMode": "private",

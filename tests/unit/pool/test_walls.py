@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pool import seccomp
 from pool.container_config import Owner, container_config
 from pool.template import Template
 
@@ -18,7 +19,7 @@ HOST = CONFIG["HostConfig"]
         ("NetworkMode", "none"),
         ("ReadonlyRootfs", True),
         ("CapDrop", ["ALL"]),
-        ("SecurityOpt", ["no-new-privileges:true"]),
+        ("SecurityOpt", ["no-new-privileges:true", seccomp.security_opt()]),
         ("Memory", 256 << 20),
         ("MemorySwap", 256 << 20),
         ("PidsLimit", 64),
