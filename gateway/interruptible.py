@@ -5,6 +5,7 @@ from __future__ import annotations
 import anyio
 
 from runners.channel import Channel, ChannelClosed
+from runners.messages import Exit, parse
 from runners.wire import Frame, Kind, RunnerProtocolError, encode
 
 #: From the signal to the agent's EXIT. It waits at most 100 ms for the pipes; what takes longer than this is not well.
@@ -12,6 +13,7 @@ _END_WITHIN_S = 2.0
 
 _KILL = b'{"signal":9}'
 _ENDS = (Kind.EXIT, Kind.ERROR)
+_DURING = (Kind.STDOUT, Kind.STDERR, *_ENDS)
 
 
 class Interruptible:
@@ -51,8 +53,11 @@ class Interruptible:
             try:
                 await self._channel.send(encode(Frame(Kind.SIGNAL, self._stream, _KILL)))
                 while not self._over:
-                    if (await self.receive()).stream != self._stream:
+                    frame = await self.receive()
+                    if frame.stream != self._stream or frame.kind not in _DURING:
                         return False
+                    if frame.kind is Kind.EXIT:
+                        parse(Exit, frame)
             except (ChannelClosed, RunnerProtocolError):
                 return False
             return True

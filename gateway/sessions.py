@@ -192,6 +192,8 @@ class Sessions:
             self._pool.release(sandbox.lease, sandbox.ended)
             return
         sandbox.become(State.READY)
+        if died is None and not sandbox.lease.channel.is_quiet():
+            died = "died"  # it went on after its run's end; what came along with that end makes nothing readable
         if died is not None:
             self._end(sandbox, died)
         else:

@@ -199,7 +199,8 @@ class FakeAgent:
                     ending = {"exit_code": int(rest), "signal": None}
                 case "signal":
                     ending = {"exit_code": None, "signal": int(rest)}
-                case "timeout":
+                case "timeout":  # the host knows when it cannot be true
+                    await anyio.sleep(execution["timeout_ms"] / 1000)
                     ending = {"exit_code": None, "signal": 9, "timed_out": True}
                 case "hang":
                     while (await self._receive()).kind is not Kind.SIGNAL:

@@ -24,6 +24,14 @@ from runners.wire import MAX_PAYLOAD_BYTES, Frame, Kind, RunnerProtocolError
 #: drain the pipes and some to kill what is left. Callers are promised an answer by their deadline + 1 s.
 HOST_GRACE_S = 1.0
 
+#: How much earlier than the host's deadline the agent's may come: its milliseconds are rounded, and in a virtual
+#: machine it reads another clock. An agent that claims a timeout before that lies.
+_CLOCKS_DIFFER_S = 0.05
+
+
+#: The one ERROR that may follow output: the guest runs, and left too much of its standard input unread.
+_TOO_MUCH_INPUT = "too_large"
+
 
 class NotExecuted(Exception):
     """The agent refused the run and ran nothing; `code` is one of PROTOCOL.md's ERROR codes."""
@@ -93,7 +101,7 @@ class Outcome:
 
     `output` is standard output and error together, in order of arrival. `sandbox_spent`: the channel or the agent is
     not fit for another run. Times are seconds from the moment the first byte was sent; `first_byte_s` is None
-    where there was no output.
+    where there was no output. `stdout` and `stderr` have at most the run's `stream_limit` each.
     """
 
     exit_code: int | None
@@ -123,6 +131,9 @@ class FrameStream(Protocol):
 async def execute(channel: FrameStream, execution: Execution) -> Outcome:
     """Run it and wait for its end, at most `timeout_s` plus `HOST_GRACE_S`.
 
+    Whatever the agent does: what is kept of the output is within the limits, more output than `output_limit` ends it at
+    once, and a report that the host's own numbers contradict is a `RunnerProtocolError`.
+
     Cancelled, it leaves the run going and the channel perhaps inside a frame: the caller owns the sandbox and dooms it.
     """
     collected = _Collected(execution, channel.new_stream())
@@ -137,6 +148,8 @@ async def execute(channel: FrameStream, execution: Execution) -> Outcome:
             try:
                 # The sender finishes after the exit, too: half a frame would spoil the channel for the next run.
                 outcome = await collected.until_exit(channel)
+                if outcome.sandbox_spent:
+                    tasks.cancel_scope.cancel()
             except (ChannelClosed, RunnerProtocolError, NotExecuted) as error:
                 failure = error
                 tasks.cancel_scope.cancel()
@@ -159,13 +172,14 @@ class _Collected:
 
     def __init__(self, execution: Execution, stream: int) -> None:
         self.stream = stream
-        self._limit = execution.stream_limit
+        self._execution = execution
         self._started = time.monotonic()
         self._first_byte: float | None = None
         self._stdout = bytearray()
         self._stderr = bytearray()
         self._output = bytearray()
         self._stdout_truncated = self._stderr_truncated = False
+        self._received = 0  # bytes of output, kept or not
 
     async def until_exit(self, channel: FrameStream) -> Outcome:
         while True:
@@ -173,28 +187,39 @@ class _Collected:
             if frame.stream != self.stream:
                 raise RunnerProtocolError(f"{frame!r} on a stream that is not open")
             if frame.kind is Kind.STDOUT:
-                self._stdout_truncated |= self._keep(self._stdout, frame.payload)
+                self._stdout_truncated |= self._keep(self._stdout, frame)
             elif frame.kind is Kind.STDERR:
-                self._stderr_truncated |= self._keep(self._stderr, frame.payload)
+                self._stderr_truncated |= self._keep(self._stderr, frame)
             elif frame.kind is Kind.EXIT:
-                return self._ended(parse(Exit, frame))
+                exit_ = parse(Exit, frame)
+                self._check(exit_)
+                return self._ended(exit_)
             elif frame.kind is Kind.ERROR:
                 error = parse(AgentError, frame)
+                if self._received and error.code != _TOO_MUCH_INPUT:
+                    raise RunnerProtocolError(f"{frame!r}: nothing was run, after {self._received} bytes of output")
                 raise NotExecuted(error.code, error.message)
             else:
                 raise RunnerProtocolError(f"{frame!r} during a run")
+            if self._received > self._execution.output_limit:
+                return self._cut_off(output_limit=True)
 
-    def _keep(self, stream: bytearray, payload: bytes) -> bool:
+    def _keep(self, stream: bytearray, frame: Frame) -> bool:
         """True when something had to be dropped. An honest agent stops at the limit itself; one that does
         not is cut here, so that the host's memory is bounded whatever the agent does."""
+        if not frame.payload:  # would never come to an end: it counts toward no limit
+            raise RunnerProtocolError(f"{frame!r} says nothing")
         if self._first_byte is None:
             self._first_byte = time.monotonic()
-        kept = payload[: self._limit - len(stream)]
+        self._received += len(frame.payload)
+        kept = frame.payload[: self._execution.stream_limit - len(stream)]
         stream += kept
         self._output += kept
-        return len(kept) < len(payload)
+        return len(kept) < len(frame.payload)
 
     def _ended(self, exit_: Exit) -> Outcome:
+        """What `exit_` and the host's own count say. An agent that sent more than it may is not fit for another run."""
+        sent_too_much = self._stdout_truncated or self._stderr_truncated
         return Outcome(
             exit_code=exit_.exit_code,
             signal=exit_.signal,
@@ -205,11 +230,29 @@ class _Collected:
             stderr_truncated=exit_.stderr_truncated or self._stderr_truncated,
             timed_out=exit_.timed_out,
             output_limit=exit_.output_limit,
+            sandbox_spent=sent_too_much,
             first_byte_s=None if self._first_byte is None else self._first_byte - self._started,
             duration_s=time.monotonic() - self._started,
         )
 
+    def _check(self, exit_: Exit) -> None:
+        """Raises when `exit_` claims what the host would have seen, and did not."""
+        ran_s = time.monotonic() - self._started
+        if exit_.timed_out and ran_s < self._execution.timeout_s - _CLOCKS_DIFFER_S:
+            raise RunnerProtocolError(f"EXIT: timed out after {ran_s:.3f} s of {self._execution.timeout_s:g} s")
+        # Whatever an honest agent does not pass on, it drops because one of the limits was reached here, too.
+        limit = min(self._execution.stream_limit, self._execution.output_limit)
+        if exit_.output_limit and self._received < limit:
+            raise RunnerProtocolError(f"EXIT: output limit met with {self._received} bytes of output")
+        for truncated, stream in ((exit_.stdout_truncated, self._stdout), (exit_.stderr_truncated, self._stderr)):
+            if truncated and not exit_.output_limit and len(stream) < limit:
+                raise RunnerProtocolError(f"EXIT: output truncated after {len(stream)} of {limit} bytes")
+
     def overdue(self) -> Outcome:
         """The agent did not report an end in time: the host's deadline counts."""
-        killed = Exit(exit_code=None, signal=signal.SIGKILL, timed_out=True)
+        return self._cut_off(timed_out=True)
+
+    def _cut_off(self, *, timed_out: bool = False, output_limit: bool = False) -> Outcome:
+        """The host ends the run, and destroying the sandbox is what kills it."""
+        killed = Exit(exit_code=None, signal=signal.SIGKILL, timed_out=timed_out, output_limit=output_limit)
         return replace(self._ended(killed), sandbox_spent=True)

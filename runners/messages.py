@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from runners.wire import Frame, RunnerProtocolError
+
+
+def _printable(text: str) -> str:
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+
+
+#: What may end up in a log line or before a person's eyes: no line breaks, no terminal escapes, no reversed writing.
+_Printable = Annotated[str, AfterValidator(_printable)]
+#: Whatever the agent counts fits 64 bits. JSON has numbers of 4,300 digits, which nothing behind this expects.
+_Count = Annotated[int, Field(ge=0, le=(1 << 63) - 1)]
 
 
 class _FromAgent(BaseModel):
@@ -16,10 +26,10 @@ class _FromAgent(BaseModel):
 class Hello(_FromAgent):
     """What the agent says first."""
 
-    protocol: int
-    agent: str = Field(max_length=100)
-    language: str = Field(max_length=100)
-    language_version: str = Field(max_length=100)
+    protocol: _Count
+    agent: _Printable = Field(max_length=100)
+    language: _Printable = Field(max_length=100)
+    language_version: _Printable = Field(max_length=100)
 
 
 class Exit(_FromAgent):
@@ -31,9 +41,9 @@ class Exit(_FromAgent):
     output_limit: bool = False
     stdout_truncated: bool = False
     stderr_truncated: bool = False
-    duration_us: int = Field(default=0, ge=0)
-    cpu_us: int = Field(default=0, ge=0)
-    max_rss_kib: int = Field(default=0, ge=0)
+    duration_us: _Count = 0
+    cpu_us: _Count = 0
+    max_rss_kib: _Count = 0
 
     @model_validator(mode="after")
     def _one_ending(self) -> Exit:
@@ -45,19 +55,19 @@ class Exit(_FromAgent):
 class AgentError(_FromAgent):
     """Why the agent did not do what a stream asked for."""
 
-    code: str = Field(max_length=100)
-    message: str = Field(max_length=4096)
+    code: _Printable = Field(max_length=100)
+    message: _Printable = Field(max_length=4096)
 
 
 class Entry(_FromAgent):
     """One name in a sandbox's work directory."""
 
-    name: str
-    path: str
+    name: str = Field(max_length=255)
+    path: str = Field(max_length=4096)
     type: Literal["file", "dir", "symlink"]
-    size: int = Field(ge=0)
-    mode: int = Field(ge=0)
-    mtime: float
+    size: _Count
+    mode: _Count
+    mtime: float = Field(allow_inf_nan=False)
 
 
 _Message = TypeVar("_Message", bound=BaseModel)

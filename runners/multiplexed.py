@@ -13,15 +13,22 @@ _STDOUT, _STDERR = 1, 2
 
 
 class Demultiplexer:
-    """Feed it what the attach stream delivers; it returns what the container wrote to standard output."""
+    """Feed it what the attach stream delivers; it returns what the container wrote to standard output.
+
+    How the stream is cut into `feed` calls changes nothing: bytes before a fault are returned, the fault is in `error`
+    at once and raised by the next call and every one after it.
+    """
 
     def __init__(self) -> None:
         self._header = bytearray()
         self._left = 0
         self._keep = False
+        self.error: RunnerProtocolError | None = None
 
     def feed(self, received: bytes) -> bytes:
         """Standard output among `received`. Standard error is dropped: it is not part of the protocol."""
+        if self.error is not None:
+            raise self.error
         kept: list[bytes] = []
         at = 0
         while at < len(received):
@@ -31,7 +38,13 @@ class Demultiplexer:
                 at += missing
                 if len(self._header) < _HEADER_BYTES:
                     break
-                self._open_chunk()
+                try:
+                    self._open_chunk()
+                except RunnerProtocolError as error:
+                    self.error = error
+                    if not kept:
+                        raise
+                    break
                 continue
             chunk = received[at : at + self._left]
             at += len(chunk)

@@ -17,6 +17,10 @@ PROTOCOL_VERSION = 1
 MAX_PAYLOAD_BYTES = 1 << 20
 #: Largest STDOUT or STDERR payload, so that one noisy stream cannot delay the other for long.
 MAX_OUTPUT_PAYLOAD_BYTES = 64 << 10
+#: Largest HELLO, EXIT or ERROR payload. They are JSON that the host reads whole whatever else is in it: 1 MiB of zeros
+#: in a list would be 16 MiB of objects and 13 ms. Honest ones have some hundred bytes; a message of 4 KiB that is all
+#: escapes has 24 KiB.
+MAX_REPORT_PAYLOAD_BYTES = 64 << 10
 
 _HEADER = struct.Struct(">BII")
 HEADER_BYTES = _HEADER.size
@@ -54,7 +58,9 @@ class Kind(enum.IntEnum):
 
 
 _KINDS = {int(kind): kind for kind in Kind}
-_OUTPUT = (Kind.STDOUT, Kind.STDERR)
+_LIMITS = {kind: MAX_PAYLOAD_BYTES for kind in Kind}
+_LIMITS |= dict.fromkeys((Kind.STDOUT, Kind.STDERR), MAX_OUTPUT_PAYLOAD_BYTES)
+_LIMITS |= dict.fromkeys((Kind.HELLO, Kind.EXIT, Kind.ERROR), MAX_REPORT_PAYLOAD_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +77,10 @@ class Frame:
 
 def encode(frame: Frame) -> bytes:
     """The bytes of `frame`. A payload over its limit is a `ValueError`: the caller's mistake, not the peer's."""
-    limit = _limit(frame.kind)
+    limit = _LIMITS[frame.kind]
     if len(frame.payload) > limit:
         raise ValueError(f"{frame!r} is over the limit of {limit} bytes")
     return _HEADER.pack(frame.kind, frame.stream, len(frame.payload)) + frame.payload
-
-
-def _limit(kind: Kind) -> int:
-    return MAX_OUTPUT_PAYLOAD_BYTES if kind in _OUTPUT else MAX_PAYLOAD_BYTES
 
 
 class Decoder:
@@ -142,7 +144,7 @@ class Decoder:
             raise RunnerProtocolError(f"unknown frame kind 0x{number:02x}")
         if kind.from_agent != self._from_agent:
             raise RunnerProtocolError(f"{kind.name} is not sent in this direction")
-        limit = _limit(kind)
+        limit = _LIMITS[kind]
         if length > limit:
             raise RunnerProtocolError(f"{kind.name} of {length} bytes is over the limit of {limit}")
         return kind

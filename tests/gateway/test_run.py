@@ -45,14 +45,14 @@ async def test_a_run_that_succeeds_answers_with_the_whole_run_object(served: Ser
             "timed_out",
             None,
             "SIGKILL",
-            {"kind": "limit", "code": "timed_out", "message": "was still running after 2 s"},
+            {"kind": "limit", "code": "timed_out", "message": "was still running after 0.1 s"},
         ),
     ],
 )
 async def test_a_run_that_does_not_succeed_says_how_it_ended_and_why(
     served: Served, code: str, status: str, exit_code: int | None, signal: str | None, error: object
 ) -> None:
-    answer = await served.run(code, timeout_s=2)
+    answer = await served.run(code, timeout_s=0.1)
     run = answer.json()
     assert answer.status_code == 200
     assert (run["status"], run["exit_code"], run["signal"], run["error"]) == (status, exit_code, signal, error)

@@ -74,7 +74,8 @@ async def test_each_way_to_say_what_to_run_gives_the_run_object(served: Served, 
 async def test_a_failed_run_does_not_end_a_sandbox(served: Served) -> None:
     sandbox = await served.sandbox()
     ends = [
-        (await served.exec(sandbox, code)).json()["status"] for code in ("exit 3", "signal 9", "timeout", "print 1")
+        (await served.exec(sandbox, code, timeout_s=0.1)).json()["status"]
+        for code in ("exit 3", "signal 9", "timeout", "print 1")
     ]
     assert ends == ["failed", "failed", "timed_out", "succeeded"]
 

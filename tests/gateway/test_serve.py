@@ -85,7 +85,9 @@ async def test_once_it_listens_it_imports_nothing_and_opens_no_file(gateway: Lau
         await http.delete(f"/v1/sandboxes/{sandbox}"),
         await http.get(f"/v1/sandboxes/{sandbox}"),
         *[
-            await http.post("/v1/run", json={"language": "python", "code": code, "output_encoding": encoding})
+            await http.post(
+                "/v1/run", json={"language": "python", "code": code, "timeout_s": 0.1, "output_encoding": encoding}
+            )
             for code in ("print é", "signal 11", "signal 40", "timeout", "die", "garbage", "")
             for encoding in ("utf-8", "base64")
         ],

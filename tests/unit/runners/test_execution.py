@@ -191,7 +191,7 @@ async def test_a_refusal_says_that_nothing_ran(ends):
         b'{"exit_code": 0, "signal": null, "duration_us": -1}',
         b'{"exit_code": 0, "signal": null, "duration_us": NaN}',
         b'{"exit_code": 0, "signal": null, "timed_out": 1}',
-        b"[" * 100_000,
+        b"[" * 60_000,
         b"\xff\xfe",
     ],
 )

@@ -13,6 +13,7 @@ from runners.wire import (
     HEADER_BYTES,
     MAX_OUTPUT_PAYLOAD_BYTES,
     MAX_PAYLOAD_BYTES,
+    MAX_REPORT_PAYLOAD_BYTES,
     Decoder,
     Frame,
     Kind,
@@ -20,6 +21,9 @@ from runners.wire import (
     encode,
 )
 
+LIMITS = dict.fromkeys((Kind.STDOUT, Kind.STDERR), MAX_OUTPUT_PAYLOAD_BYTES) | dict.fromkeys(
+    (Kind.HELLO, Kind.EXIT, Kind.ERROR), MAX_REPORT_PAYLOAD_BYTES
+)
 FROM_AGENT = [kind for kind in Kind if kind.from_agent]
 frames = st.builds(
     Frame,
@@ -66,7 +70,7 @@ def test_garbage_is_frames_or_one_error_however_it_is_cut(sent: list[Frame], gar
 
 @pytest.mark.parametrize("kind", FROM_AGENT)
 def test_a_length_over_the_limit_is_refused_from_the_header_alone(kind: Kind) -> None:
-    limit = MAX_OUTPUT_PAYLOAD_BYTES if kind in (Kind.STDOUT, Kind.STDERR) else MAX_PAYLOAD_BYTES
+    limit = LIMITS.get(kind, MAX_PAYLOAD_BYTES)
     assert Decoder(from_agent=True).feed(struct.pack(">BII", kind, 1, limit)) == []
     with pytest.raises(RunnerProtocolError, match=f"{kind.name} of {limit + 1} bytes is over the limit of {limit}"):
         Decoder(from_agent=True).feed(struct.pack(">BII", kind, 1, limit + 1))
