@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from runners.images.build import Base, Built, build_images
+from runners.images.progress import console
 from runners.images.recipe import LANGUAGES
-from runners.images.steps import BuildError, Report, Step, console
+from runners.images.steps import BuildError, Report, State, Step
 from runners.images.store import ImageMissing, image_id
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Built",
     "ImageMissing",
     "Report",
+    "State",
     "Step",
     "build_images",
     "console",

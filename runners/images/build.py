@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Literal, get_args
 
 import docker
-import docker.errors
-import requests
 
 from runners.images import recipe, store
+from runners.images.failures import ENGINE_FAILURES, sentence
 from runners.images.steps import BuildError, Report, Steps
 from runners.images.workshop import Workshop
 
@@ -56,18 +55,25 @@ def build_images(
         raise BuildError(f"the base is {base!r}; it must be one of {', '.join(get_args(Base))}")
     if platform.system() != "Linux":
         raise BuildError(f"images are built on Linux, and this is {platform.system()}")
-    directory = state_dir / "images"
-    with _alone(directory):
-        workshop = Workshop(client, directory, force=force)
-        builder = _Builder(client, workshop, base, report, state_dir / "logs")
-        return [builder.bring_up_to_date(language, force) for language in languages]
+    directory, logs = state_dir / "images", state_dir / "logs"
+    try:
+        with _alone(directory, report, logs):
+            workshop = Workshop(client, directory, force=force)
+            builder = _Builder(client, workshop, base, report, logs)
+            return [builder.bring_up_to_date(language, force) for language in languages]
+    except (OSError, *ENGINE_FAILURES) as error:  # before or between builds: there is no log to name
+        raise BuildError(sentence(error, "preparing to build images", state_dir)) from error
 
 
 @contextmanager
-def _alone(directory: Path) -> Iterator[None]:
+def _alone(directory: Path, report: Report, logs: Path) -> Iterator[None]:
     directory.mkdir(parents=True, exist_ok=True)
     with (directory / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            with Steps("images", 1, report, logs / "images.log").step("waiting for another build to end"):
+                fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
@@ -88,15 +94,14 @@ class _Builder:
         image = store.find(self._client, language)
         if image and image.recipe == wanted and self._base in ("auto", image.base) and not force:
             return Built(language, image.id, anew=False, seconds=time.monotonic() - began)
-        try:
+        log = self._logs / f"image-{language}.log"
+        steps = Steps(language, 5, self._report, log, self._workshop.work.parent)
+        with steps.answering(f"building {store.tag(language)}"):
             with self._workshop.open():
-                made = self._build(language, wanted)
-        except (docker.errors.DockerException, requests.RequestException) as error:
-            raise BuildError(f"the container engine failed while {store.tag(language)} was built: {error}") from error
+                made = self._build(steps, language, wanted)
         return Built(language, made, anew=True, seconds=time.monotonic() - began)
 
-    def _build(self, language: str, wanted: str) -> str:
-        steps = Steps(language, 5, self._report, self._logs / f"image-{language}.log")
+    def _build(self, steps: Steps, language: str, wanted: str) -> str:
         official = self._official(language)
         if official:
             layers = [self._workshop.official_base(steps, language)]
@@ -108,7 +113,7 @@ class _Builder:
         layers.append(self._workshop.agent(steps, language, version, layers))
         with steps.step(f"handing {store.tag(language)} to the engine"):
             config = _config(language, version, wanted, "official" if official else "local")
-            made = store.load(self._client, store.tag(language), layers, config, self._workshop.work)
+            made = store.load(self._client, store.tag(language), layers, config, self._workshop.work, steps)
             store.remove_superseded(self._client, language)
         return made
 

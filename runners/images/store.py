@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import platform
 import tarfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import docker
+import docker.auth
 import docker.errors
+import docker.utils
 import requests
+import urllib3.exceptions
 
 from runners.images.layer import Layer
 from runners.images.steps import BuildError, Steps
@@ -34,6 +38,8 @@ LABEL_BUILD = "petri.build"  # an image or a container that only a build needs
 PROBE_S = 4.0
 #: How long a pull may stand still.
 _STALL_S = 120.0
+#: How often the log gets how far a pull or a load is: as often as whoever watches is shown its last line.
+_PROGRESS_S = 1.0
 
 #: How long loading an image, or compiling Go's standard library (30 s on two cores), may go on without a word.
 _SILENT_S = 1200.0
@@ -79,7 +85,9 @@ def architecture() -> str:
     return _ARCHITECTURES.get(platform.machine(), platform.machine())
 
 
-def load(client: docker.DockerClient, name: str, layers: list[Layer], config: dict[str, object], work: Path) -> str:
+def load(
+    client: docker.DockerClient, name: str, layers: list[Layer], config: dict[str, object], work: Path, steps: Steps
+) -> str:
     """Make an image of this name (or give the name to a newer one) from its layers and return its id.
 
     An archive as `docker save` writes it is the one way in that every engine from 17 to 29 has, whichever builder or
@@ -106,9 +114,8 @@ def load(client: docker.DockerClient, name: str, layers: list[Layer], config: di
             member.size = len(encoded)
             tar.addfile(member, io.BytesIO(encoded))
     with archive.open("rb") as file, _patience(client, _SILENT_S):
-        for line in client.api.load_image(file, quiet=True) or ():  # type: ignore[no-untyped-call]
-            if "error" in line:
-                raise BuildError(f"the engine refused the image {name}: {line['error'].strip()}")
+        answers = client.api.load_image(file) or ()  # type: ignore[no-untyped-call]
+        _follow(answers, steps, f"the engine refused the image {name}")
     archive.unlink()
     made = present(client, name)
     if made is None:
@@ -140,7 +147,7 @@ def run_inside(
                 steps.say(said.decode(errors="replace").rstrip("\n"))
             status = client.api.wait(container)["StatusCode"]
         if status:
-            raise BuildError(f"{' '.join(argv)} ended with status {status} in {image}; what it said: {steps.log}")
+            raise BuildError(f"{' '.join(argv)} ended with status {status} in {image}")
         with to.open("wb") as file:
             for block in client.api.get_archive(container, directory)[0]:
                 file.write(block)
@@ -166,17 +173,65 @@ def offered(client: docker.DockerClient, reference: str) -> bool:
     return True
 
 
-def pull(client: docker.DockerClient, reference: str) -> Iterator[str]:
-    """Fetch an image from its registry; yields what the engine says about it."""
-    repository, _, version = reference.partition(":")
+def pull(client: docker.DockerClient, reference: str, steps: Steps) -> None:
+    """Fetch an image from its registry. A pull that stands still ends as one that the registry refused."""
+    refused = f"the registry did not deliver {reference}"
     try:
-        with _patience(client, _STALL_S):
-            for line in client.api.pull(repository, tag=version, stream=True, decode=True):
-                if "error" in line:
-                    raise BuildError(f"the registry did not deliver {reference}: {line['error']}")
-                yield " ".join(str(line[key]) for key in ("id", "status", "progress") if line.get(key))
-    except (docker.errors.APIError, requests.RequestException) as error:
-        raise BuildError(f"the registry did not deliver {reference}: {error}") from error
+        with _asked_for(client, reference) as answer:
+            _follow((json.loads(line) for line in answer.iter_lines(chunk_size=None) if line), steps, refused)
+    except docker.errors.APIError as error:
+        raise BuildError(f"{refused}: {error.explanation}") from error
+    except requests.RequestException as error:
+        if not _stood_still(error):
+            raise
+        raise BuildError(f"{refused}: nothing came for {_STALL_S:.0f} s") from error
+
+
+def _stood_still(error: requests.RequestException) -> bool:
+    """Did this time out? Once an answer has begun, requests calls that a failed connection."""
+    causes = (error, *error.args)
+    return any(isinstance(cause, (requests.Timeout, urllib3.exceptions.ReadTimeoutError)) for cause in causes)
+
+
+def _asked_for(client: docker.DockerClient, reference: str) -> requests.Response:
+    """What `client.api.pull` does, but that would wait for ever."""
+    api = client.api
+    repository, version = docker.utils.parse_repository_tag(reference)
+    registry, _ = docker.auth.resolve_repository_name(repository)
+    login = docker.auth.get_config_header(api, registry)
+    answer = api.post(
+        f"{api.base_url}/v{api.api_version}/images/create",
+        params={"fromImage": repository, "tag": version},
+        headers={"X-Registry-Auth": login} if login else {},
+        stream=True,
+        timeout=_STALL_S,
+    )
+    try:
+        answer.raise_for_status()
+    except requests.HTTPError as error:
+        raise docker.errors.create_api_error_from_http_exception(error) from error
+    return answer
+
+
+def _follow(answers: Iterable[dict[str, Any]], steps: Steps, refused: str) -> None:
+    """Keep in the log what the engine says about a long job, how far it is once a second at most."""
+    counted = -math.inf
+    for answer in answers:
+        if "error" in answer:
+            raise BuildError(f"{refused}: {str(answer['error']).strip()}")
+        now = time.monotonic()
+        progress = answer.get("progressDetail") or {}
+        if progress and now - counted < _PROGRESS_S:
+            continue
+        counted = now if progress else counted
+        steps.say(_in_words(answer, progress))
+
+
+def _in_words(answer: dict[str, Any], progress: dict[str, Any]) -> str:
+    words = [str(answer[key]).strip() for key in ("id", "status", "stream") if answer.get(key)]
+    if progress.get("total"):
+        words.append(f"{progress.get('current', 0) / 1e6:.1f} of {progress['total'] / 1e6:.1f} MB")
+    return " ".join(words) or json.dumps(answer)
 
 
 def root_of(client: docker.DockerClient, reference: str, to: Path) -> dict[str, str]:

@@ -98,8 +98,7 @@ class Workshop:
         reference = recipe.OFFICIAL[language]
         if self._distrusted or store.present(self._client, reference) is None:
             with steps.step(f"fetching {reference}"):
-                for line in store.pull(self._client, reference):
-                    steps.say(line)
+                store.pull(self._client, reference, steps)
         else:
             steps.kept(f"fetching {reference}")
 
@@ -140,7 +139,7 @@ class Workshop:
             unprepared.file(f"{_PETRI}/go/goworker", binary)
             unprepared.directory("tmp", 0o1777)
         config: dict[str, object] = {"Env": recipe.environment_lines("go"), "Labels": {store.LABEL_BUILD: "go"}}
-        image = store.load(self._client, "petri/build", [*below, _finished(raw, "")], config, self.work)
+        image = store.load(self._client, "petri/build", [*below, _finished(raw, "")], config, self.work, steps)
         made = self.work / "prepared.tar"
         store.run_inside(self._client, image, [f"/{_PETRI}/go/goworker", "prepare"], f"/{_PETRI}/go", steps, made)
         with tarfile.open(made) as tar:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
+import http.server
+import io
 import json
 import socket
+import tarfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +18,8 @@ import docker
 import docker.errors
 import pytest
 
-from runners.images import LANGUAGES, BuildError, ImageMissing, Step, build_images, image_id, recipe, store
+from runners.images import LANGUAGES, BuildError, ImageMissing, State, Step, build_images, image_id, recipe, store
+from runners.images.steps import Steps
 from runners.wire import Decoder, Frame, Kind
 
 pytestmark = pytest.mark.timeout(600)  # the first test may have to build
@@ -206,6 +213,7 @@ def test_an_official_image_becomes_a_base(client: docker.DockerClient, state_dir
     image = store.find(client, "node")
     assert image is not None
     assert (image.id, image.base) == (built.id, "official")
+    assert "Loaded image: petri-test/node:latest" in (state_dir / "logs" / "image-node.log").read_text()
 
 
 def test_asking_for_another_base_makes_an_image_outdated(
@@ -234,7 +242,118 @@ def test_a_build_that_fails_leaves_the_image_there_was(
     with pytest.raises(KeyboardInterrupt):
         build_images(client, ["node"], state_dir=state_dir, report=steps.append, base="official")
 
-    assert steps[-1].failed
+    assert steps[-1].state is State.FAILED
     assert image_id(client, "node") == before.id
     assert not (state_dir / "images" / "work").exists()
     assert not list((state_dir / "images" / "layers").glob("*.half"))
+
+
+def test_a_disk_that_is_full_is_explained_and_leads_to_the_log(
+    client: docker.DockerClient, tmp_path: Path, stand_in: str
+) -> None:
+    layers = tmp_path / "images" / "layers"
+    layers.mkdir(parents=True)
+    (layers / "official-node.tar.half").symlink_to("/dev/full")
+
+    with pytest.raises(BuildError) as failure:
+        build_images(client, ["node"], state_dir=tmp_path, report=lambda step: None, base="official")
+
+    log = tmp_path / "logs" / "image-node.log"
+    assert str(failure.value).startswith(f"unpacking {stand_in} failed: No space left on device; ")
+    assert f"free at {tmp_path / 'images'}; make room" in str(failure.value)
+    assert str(failure.value).endswith(f"\nthe log: {log}") and str(failure.value).count(str(log)) == 1
+    assert "OSError: [Errno 28]" in log.read_text()
+    assert sorted(path.name for path in (tmp_path / "images").rglob("*") if path.is_file()) == ["lock"]
+
+
+class Registry(http.server.ThreadingHTTPServer):
+    """A registry with one image of one file, under every name but `missing`."""
+
+    def __init__(self) -> None:
+        tar = io.BytesIO()
+        with tarfile.open(fileobj=tar, mode="w") as layer:
+            layer.addfile(tarfile.TarInfo("file"))
+        self.of: dict[str, tuple[str, bytes]] = {}
+        config = {
+            "architecture": store.architecture(),
+            "os": "linux",
+            "config": {},
+            "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(tar.getvalue()).hexdigest()}"]},
+        }
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
+            "config": self._add("application/vnd.docker.container.image.v1+json", json.dumps(config).encode()),
+            "layers": [self._add("application/vnd.docker.image.rootfs.diff.tar.gzip", gzip.compress(tar.getvalue()))],
+        }
+        self.manifest = str(self._add(manifest["mediaType"], json.dumps(manifest).encode())["digest"])
+        super().__init__(("127.0.0.1", 0), _FromRegistry)
+
+    def _add(self, kind: object, content: bytes) -> dict[str, object]:
+        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        self.of[digest] = (str(kind), content)
+        return {"mediaType": kind, "digest": digest, "size": len(content)}
+
+
+class _FromRegistry(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        assert isinstance(self.server, Registry)
+        last = self.path.rpartition("/")[2]
+        digest = last if last.startswith("sha256:") else self.server.manifest
+        kind, content = self.server.of.get(digest, ("", b""))
+        self.send_response(404 if "/missing/" in self.path or not content else 200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(content)))
+        self.send_header("Docker-Content-Digest", digest)
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(content)
+
+    do_HEAD = do_GET
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        pass
+
+
+@pytest.fixture
+def registry(client: docker.DockerClient) -> Iterator[str]:
+    """Where the engine finds a registry of ours. It asks one on the loop-back without TLS."""
+    with Registry() as registry:
+        thread = threading.Thread(target=registry.serve_forever, args=(0.01,))
+        thread.start()
+        address = f"127.0.0.1:{registry.server_port}"
+        yield address
+        registry.shutdown()
+        thread.join()
+    for image in client.api.images():
+        for name in image["RepoTags"] or ():
+            if name.startswith(address):
+                client.api.remove_image(name, force=True)
+
+
+def test_an_image_is_fetched_from_a_registry_with_all_that_the_engine_says(
+    client: docker.DockerClient, registry: str, tmp_path: Path
+) -> None:
+    steps = Steps("node", 5, lambda step: None, tmp_path / "log")
+    reference = f"{registry}/library/node:22-slim"
+
+    with steps.step(f"fetching {reference}"):
+        store.pull(client, reference, steps)
+
+    assert store.offered(client, reference)
+    assert store.present(client, reference)
+    assert "22-slim Pulling from library/node" in steps.log.read_text()
+    assert f"Downloaded newer image for {reference}" in steps.log.read_text()
+
+
+def test_an_image_that_a_registry_has_not_leads_to_the_log(
+    client: docker.DockerClient, registry: str, tmp_path: Path
+) -> None:
+    steps = Steps("node", 5, lambda step: None, tmp_path / "log")
+    reference = f"{registry}/missing/node:22-slim"
+
+    with pytest.raises(BuildError, match=f"^the registry did not deliver {reference}: .*\nthe log: {steps.log}$"):
+        with steps.step(f"fetching {reference}"):
+            store.pull(client, reference, steps)
+
+    assert not store.offered(client, reference)
