@@ -21,8 +21,8 @@ _READ_BYTES = 8 << 10
 #: to say in one, and the second only finds that out.
 _READS_A_TURN = 2
 #: More frames than this in one turn are mostly headers: somebody writes byte by byte, or means harm. The channel then
-#: rests for a moment, so that it costs the others less than half of the loop. An honest agent sends larger frames after
-#: such a rest, since the guest's output has gathered in the pipe.
+#: rests for longer than such a turn takes, so that the others have more than half of the loop. Meanwhile the guest's
+#: output gathers in its pipe, and an honest agent goes on with larger frames.
 _CROWD = 512
 _REST_S = 0.005
 
