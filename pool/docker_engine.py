@@ -1,4 +1,4 @@
-"""The engine that users have: Docker, in bounded threads. No other module of the pool imports `docker`.
+"""The engine that users have: Docker, in bounded threads.
 
 Off the request's path: a lease calls nothing in here but `DockerContainer.thaw`.
 
@@ -9,35 +9,35 @@ cleans up after itself.
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import platform
 import socket
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 import anyio.from_thread
 import anyio.lowlevel
 import anyio.to_thread
-import docker
-import docker.errors
-import requests
-from docker.utils import kwargs_from_env
 
 from pool import pool_lock
 from pool.cgroup import Cgroup, Hierarchy
 from pool.container_config import LABEL_BOOT, LABEL_HOST, LABEL_LOCK, LABEL_POOL, LABEL_SANDBOX, Owner, container_config
 from pool.engine import EngineError, EngineFacts, Usage
+from pool.engine_api import Address, Conflict, Connection, EngineApi, NotFound, doing
 from pool.freezer import CgroupFreezer
 from pool.settings import PoolSettings
 from pool.template import Template
 from runners.channel import Transport
 
 log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
 
 #: Deadline of one call that makes something. A start takes 0.2 s, some seconds under load.
 _MAKE_TIMEOUT_S = 30
@@ -100,15 +100,15 @@ class DockerContainer:
 class DockerEngine:
     """Boots, freezes, thaws and destroys containers of one pool. `connect` first."""
 
-    def __init__(self, settings: PoolSettings, lock: Path, make: docker.APIClient, remove: docker.APIClient) -> None:
+    def __init__(self, settings: PoolSettings, lock: Path, api: EngineApi, version: str) -> None:
+        self.api = api
         self._settings = settings
         self._owner = Owner(settings.name, boot=uuid.uuid4().hex[:12], lock=str(lock), host=machine_id())
-        self.make = make
-        self._remover = remove
         self._making = anyio.CapacityLimiter(_THREADS)
         self._removing = anyio.CapacityLimiter(_THREADS)
         self._hierarchy = Hierarchy.of_this_host()
-        self._facts = self._look()
+        freezer, why = self._choose_freezer()
+        self._facts = EngineFacts(f"docker {version}", freezer, why)
         self._images: dict[str, str] = {}
 
     def __repr__(self) -> str:
@@ -122,13 +122,9 @@ class DockerEngine:
         """
 
         def connect() -> DockerEngine:
-            with _engine_errors("connecting"):
-                return cls(
-                    settings,
-                    lock,
-                    client(settings.docker_host, _MAKE_TIMEOUT_S),
-                    client(settings.docker_host, _REMOVE_TIMEOUT_S),
-                )
+            with doing("connecting"):
+                api, version = EngineApi.connect(Address.of(settings.docker_host), _MAKE_TIMEOUT_S)
+            return cls(settings, lock, api, version.get("Version", "?"))
 
         return await anyio.to_thread.run_sync(connect, abandon_on_cancel=True)
 
@@ -141,10 +137,12 @@ class DockerEngine:
     async def start(self, sandbox_id: str, template: Template, slot: int) -> DockerContainer:
         uid = self._settings.uid_base + slot
 
-        def configure() -> dict[str, object]:
-            return container_config(sandbox_id, template, self._pinned(template.image), uid, self._owner)
-
-        attempt = _Start(self, configure, sandbox_id)
+        attempt = _Start(
+            self,
+            f"petri-{sandbox_id}",
+            template.image,
+            lambda image: container_config(sandbox_id, template, image, uid, self._owner),
+        )
         try:
             return await anyio.to_thread.run_sync(attempt.run, limiter=self._making, abandon_on_cancel=True)
         except BaseException:
@@ -169,49 +167,37 @@ class DockerEngine:
         return await anyio.to_thread.run_sync(self._sweep, limiter=self._removing, abandon_on_cancel=True)
 
     async def ours(self) -> set[str]:
-        filters = {"label": [f"{LABEL_POOL}={self._owner.pool}", f"{LABEL_HOST}={self._owner.host}"]}
+        labels = [f"{LABEL_POOL}={self._owner.pool}", f"{LABEL_HOST}={self._owner.host}"]
 
-        def find() -> set[str]:
-            with _engine_errors("listing containers"):
-                found = self.make.containers(all=True, filters=filters)
-                return {one["Labels"].get(LABEL_SANDBOX, one["Id"]) for one in found}
+        def find(connection: Connection) -> set[str]:
+            return {one["Labels"].get(LABEL_SANDBOX, one["Id"]) for one in _labelled(connection, *labels)}
 
-        return await anyio.to_thread.run_sync(find, limiter=self._making, abandon_on_cancel=True)
+        return await self._call("listing containers", find)
 
     async def pause(self, container_id: str) -> None:
-        await self._in_thread("pausing", lambda: self.make.pause(container_id))
+        await self._call("pausing", lambda connection: connection.post("containers", container_id, "pause"))
 
     async def unpause(self, container_id: str) -> None:
-        await self._in_thread("unpausing", lambda: self.make.unpause(container_id))
+        await self._call("unpausing", lambda connection: connection.post("containers", container_id, "unpause"))
 
     async def usage(self, container_id: str) -> Usage:
         """What the engine itself says, for containers whose cgroup this process cannot see."""
+        state = await self._call("inspecting", lambda connection: _state(connection, container_id))
+        return Usage(oom_kills=int(state["OOMKilled"]))
 
-        def look() -> Usage:
-            with _engine_errors("inspecting"):
-                return Usage(oom_kills=int(self.make.inspect_container(container_id)["State"]["OOMKilled"]))
+    async def _call(self, what: str, call: Callable[[Connection], _T]) -> _T:
+        def in_thread() -> _T:
+            with doing(what), self.api.connection(_MAKE_TIMEOUT_S) as connection:
+                return call(connection)
 
-        return await anyio.to_thread.run_sync(look, limiter=self._making, abandon_on_cancel=True)
-
-    async def _in_thread(self, doing: str, call: Any) -> None:
-        def guarded() -> None:
-            with _engine_errors(doing):
-                call()
-
-        await anyio.to_thread.run_sync(guarded, limiter=self._making, abandon_on_cancel=True)
+        return await anyio.to_thread.run_sync(in_thread, limiter=self._making, abandon_on_cancel=True)
 
     # -- in threads -------------------------------------------------------------------------------------------------
 
     def remove(self, container: str) -> None:
         """Kill and remove, by id or name. Gone already, or on its way out already, is what was wanted."""
-        with contextlib.suppress(_NotFound, _Conflict), _engine_errors("removing a container"):
-            self._remover.remove_container(container, force=True, v=True)
-
-    def _look(self) -> EngineFacts:
-        with _engine_errors("asking for its version"):
-            version = self.make.version()
-        freezer, why = self._choose_freezer()
-        return EngineFacts(f"docker {version.get('Version', '?')}", freezer, why)
+        with doing("removing a container"), self.api.connection(_REMOVE_TIMEOUT_S) as connection:
+            _remove(connection, container)
 
     def _choose_freezer(self) -> tuple[str, str]:
         wish = self._settings.freezer
@@ -220,8 +206,8 @@ class DockerEngine:
         hierarchy = self._hierarchy
         root = hierarchy.freezer or hierarchy.unified
         fault = None
-        if not self.make.base_url.startswith("http+docker://"):
-            fault = f"the engine is not on this machine ({self.make.base_url})"
+        if not self.api.address.is_local:
+            fault = f"the engine is not on this machine ({self.api.address.url})"
         elif root is None:
             fault = "no cgroup hierarchy with a freezer is mounted here"
         elif not os.access(root, os.W_OK):
@@ -240,55 +226,45 @@ class DockerEngine:
     def hierarchy(self) -> Hierarchy:
         return self._hierarchy
 
-    def _pinned(self, image: str) -> str:
+    def pinned(self, image: str, connection: Connection) -> str:
         """Digest of `image`, looked up once: a pool does not mix two builds of one image."""
         if image not in self._images:
             try:
-                with _engine_errors(f"looking for image {image}"):
-                    self._images[image] = self.make.inspect_image(image)["Id"]  # type: ignore[no-untyped-call]
-            except _NotFound as error:
+                with doing(f"looking for image {image}"):
+                    self._images[image] = connection.get("images", image, "json")["Id"]
+            except NotFound as error:
                 remedy = f"image {image} does not exist; `petri images build` makes it"
                 raise EngineError("image_missing", remedy) from error
         return self._images[image]
 
     def _sweep(self) -> int:
-        with _engine_errors("listing containers"):
-            found = self._remover.containers(all=True, filters={"label": [f"{LABEL_HOST}={self._owner.host}"]})
         swept = 0
-        for one in found:
-            labels = one["Labels"]
-            if labels.get(LABEL_BOOT) == self._owner.boot:
-                continue
-            # Our own lock is ours, so another boot under our name is dead; under another name, its lock tells.
-            lock = labels.get(LABEL_LOCK, "")
-            if lock != self._owner.lock and pool_lock.is_held(Path(lock)):
-                continue
-            try:
-                self._thaw_stranger(one["Id"])
-                self.remove(one["Id"])
-            except EngineError as error:  # the others are to go all the same
-                log.warning("container %s, of a pool that is dead, was not removed: %s", one["Id"][:12], error)
-            else:
-                swept += 1
+        with doing("sweeping"), self.api.connection(_REMOVE_TIMEOUT_S) as connection:
+            for one in _labelled(connection, f"{LABEL_HOST}={self._owner.host}"):
+                labels = one["Labels"]
+                if labels.get(LABEL_BOOT) == self._owner.boot:
+                    continue
+                # Our own lock is ours, so another boot under our name is dead; under another name, its lock tells.
+                lock = labels.get(LABEL_LOCK, "")
+                if lock != self._owner.lock and pool_lock.is_held(Path(lock)):
+                    continue
+                try:
+                    self._thaw_stranger(connection, one["Id"])
+                    _remove(connection, one["Id"])
+                except EngineError as error:  # the others are to go all the same
+                    log.warning("container %s, of a pool that is dead, was not removed: %s", one["Id"][:12], error)
+                else:
+                    swept += 1
         return swept
 
-    def _thaw_stranger(self, container_id: str) -> None:
+    def _thaw_stranger(self, connection: Connection, container_id: str) -> None:
         """Best effort: a container frozen by a pool that died cannot be killed on cgroup v1 before it is thawed."""
         with contextlib.suppress(OSError, EngineError):
-            with _engine_errors("inspecting"):
-                pid = self._remover.inspect_container(container_id)["State"]["Pid"]
+            pid = _state(connection, container_id)["Pid"]
             if pid:
                 freezer = CgroupFreezer.of(Cgroup.of_process(pid, self._hierarchy))
                 freezer.thaw()
                 freezer.close()
-
-
-class _NotFound(EngineError):
-    """The engine does not know what was named."""
-
-
-class _Conflict(EngineError):
-    """What was asked for is so already, or under way: a second removal."""
 
 
 class _Start:
@@ -298,11 +274,14 @@ class _Start:
     thread had already delivered. `_lock` decides who that is, and guards the three flags.
     """
 
-    def __init__(self, engine: DockerEngine, configure: Callable[[], dict[str, object]], sandbox_id: str) -> None:
+    def __init__(
+        self, engine: DockerEngine, name: str, image: str, configure: Callable[[str], dict[str, object]]
+    ) -> None:
         self._engine = engine
-        self._configure = configure
         # A name, since a create whose answer is lost may have made a container all the same.
-        self._name = f"petri-{sandbox_id}"
+        self._name = name
+        self._image = image
+        self._configure = configure
         self._socket: socket.socket | None = None
         self._freezer: CgroupFreezer | None = None
         self._token = anyio.lowlevel.current_token()
@@ -343,16 +322,17 @@ class _Start:
 
     def _create_attach_start(self) -> DockerContainer:
         engine = self._engine
-        with _engine_errors("starting a container"):
-            config = self._configure()
+        with doing("starting a container"), engine.api.connection(_MAKE_TIMEOUT_S) as connection:
+            config = self._configure(engine.pinned(self._image, connection))
             self._heed_abandonment()
-            created = engine.make.create_container_from_config(config, self._name)  # type: ignore[no-untyped-call]
+            created = connection.post("containers", "create", body=config, name=self._name)
             container_id: str = created["Id"]
             self._heed_abandonment()
             # Attached before the start, or the first frame could be lost.
-            self._socket = _attach(engine.make, container_id)
-            engine.make.start(container_id)
-            pid: int = engine.make.inspect_container(container_id)["State"]["Pid"]
+            with engine.api.connection(_MAKE_TIMEOUT_S) as attached:
+                self._socket = attached.hijack("containers", container_id, "attach", stdin="1", stdout="1", stream="1")
+            connection.post("containers", container_id, "start")
+            pid: int = _state(connection, container_id)["Pid"]
         try:
             cgroup = Cgroup.of_process(pid, engine.hierarchy)
             if engine.freezes_cgroups:
@@ -375,40 +355,20 @@ class _Start:
             log.error("%s may be left over until the next start's sweep: %s", self._name, error)
 
 
-def _attach(client: docker.APIClient, container_id: str) -> socket.socket:
-    """The container's standard input and output as a socket of our own."""
-    wrapped = client.attach_socket(container_id, params={"stdin": 1, "stdout": 1, "stream": 1})
-    # `docker` gives a reader over the connection of an HTTP response; the duplicate outlives both.
-    sock = socket.socket(fileno=os.dup(wrapped.fileno()))
-    response = getattr(wrapped, "_response", None)
-    if response is not None:
-        response.close()
-    return sock
+def _state(connection: Connection, container_id: str) -> dict[str, Any]:
+    state: dict[str, Any] = connection.get("containers", container_id, "json")["State"]
+    return state
 
 
-@contextlib.contextmanager
-def _engine_errors(doing: str) -> Iterator[None]:
-    """Everything that the package and its HTTP library raise, as `EngineError`; by kind, never by text."""
-    try:
-        yield
-    except docker.errors.NotFound as error:
-        raise _NotFound("not_found", f"{doing}: {error.explanation}") from error
-    except docker.errors.APIError as error:
-        if error.response is not None and error.response.status_code == 409:
-            raise _Conflict("conflict", f"{doing}: {error.explanation}") from error
-        status = error.response.status_code if error.response is not None else "?"
-        raise EngineError("refused", f"{doing}: {status} {error.explanation}") from error
-    except requests.exceptions.Timeout as error:
-        raise EngineError("engine_timeout", f"{doing}: no answer in time") from error
-    except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as error:
-        raise EngineError("engine_down", f"{doing}: {error}") from error
+def _labelled(connection: Connection, *labels: str) -> list[dict[str, Any]]:
+    """Every container with these labels, in whatever state."""
+    found: list[dict[str, Any]] = connection.get("containers", "json", all="1", filters=json.dumps({"label": labels}))
+    return found
 
 
-def client(docker_host: str, timeout_s: int) -> docker.APIClient:
-    """A client for the engine at `docker_host` (empty: where the environment says), in a version that both speak."""
-    if docker_host:
-        return docker.APIClient(base_url=docker_host, version="auto", timeout=timeout_s, max_pool_size=_THREADS)
-    return docker.APIClient(**kwargs_from_env(), version="auto", timeout=timeout_s, max_pool_size=_THREADS)
+def _remove(connection: Connection, container: str) -> None:
+    with contextlib.suppress(NotFound, Conflict):
+        connection.delete("containers", container, force="1", v="1")
 
 
 def machine_id() -> str:

@@ -14,7 +14,7 @@ ABOVE = {
     "gateway": {"petri", "docker", "runners.images"},
 }
 #: The modules that talk to the engine.
-HOLDS_THE_ENGINE = {"pool/docker_engine.py"}
+HOLDS_THE_ENGINE = {"pool/engine_api.py"}
 
 
 def imports(path: Path) -> set[str]:

@@ -1,27 +1,29 @@
 """Rules 10 and 12 of the pool where they meet Docker: a start that is abandoned while its thread is still at it.
 
-The stand-in below takes the place of the `docker` package's client: what is tested is who cleans up when, which a real
-engine answers too quickly to show. Real engines are in tests/docker.
+The engine below answers the calls that the pool makes over a real socket, as slowly as a test wants: who cleans up when
+is what a real engine answers too quickly to show. Real engines are in tests/docker.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
-import socket
+import socketserver
 import threading
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from types import SimpleNamespace
+from urllib.parse import parse_qs, urlsplit
 
 import anyio
 import anyio.to_thread
-import docker.errors
 import pytest
-import requests
 import sniffio
 
+from pool import docker_engine, engine_api
 from pool.docker_engine import DockerEngine
 from pool.engine import EngineError
+from pool.engine_api import Address, EngineApi
 from pool.settings import PoolSettings
 from pool.template import Template
 
@@ -40,98 +42,135 @@ def anyio_backend(request: pytest.FixtureRequest) -> object:
     return request.param
 
 
-class SlowClient:
+class SlowEngine(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     """Holds its containers by name. A call named in `slow` says that it has begun, and waits to be let go."""
 
-    base_url = "http+docker://localhost"
+    daemon_threads = True
 
-    def __init__(self) -> None:
+    def __init__(self, path: Path) -> None:
+        super().__init__(str(path), Handler)
         self.existing: set[str] = set()
         self.stubborn: set[str] = set()  # containers that the engine refuses to remove
+        self.failing: set[str] = set()  # calls
         self.slow: dict[str, tuple[threading.Event, threading.Event]] = {}
-        self.sockets: list[socket.socket] = []
         self.removed = threading.Event()
+        self.calls: list[str] = []
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Silent: the pool leaves calls in the middle, which is what is tested."""
 
     def hold(self, call: str) -> tuple[threading.Event, threading.Event]:
         """Events: the call has begun; the call may go on."""
         self.slow[call] = threading.Event(), threading.Event()
         return self.slow[call]
 
-    def _step(self, call: str) -> None:
-        if call in self.slow:
-            begun, go_on = self.slow[call]
+
+class Handler(BaseHTTPRequestHandler):
+    """The part of the engine's API that the pool needs."""
+
+    protocol_version = "HTTP/1.1"
+    server: SlowEngine
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        match self._path():
+            case ["version"]:
+                self._answer(200, {"Version": "slow", "ApiVersion": "1.41"})
+            case ["images", *name, "json"]:
+                self._begin("image")
+                self._answer(200, {"Id": f"sha256:{name}"})
+            case ["containers", "json"]:
+                found = [{"Id": name, "Labels": {"petri.boot": "of the dead"}} for name in sorted(self.server.existing)]
+                self._answer(200, found)
+            case ["containers", _, "json"]:
+                self._answer(200, {"State": {"Pid": os.getpid()}})
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        match self._path():
+            case ["containers", "create"]:
+                self._begin("create")
+                name = parse_qs(urlsplit(self.path).query)["name"][0]
+                self.server.existing.add(name)
+                self._answer(201, {"Id": name})
+            case ["containers", _, "attach"]:
+                self.wfile.write(b"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\nfirst bytes")
+                self.rfile.read()  # until the pool closes it
+                self.close_connection = True
+            case ["containers", _, "start"]:
+                self._begin("start")
+                self._answer(500 if "start" in self.server.failing else 204, {"message": "told to fail"})
+
+    def do_DELETE(self) -> None:
+        name = self._path()[1]
+        self._begin("remove")
+        if name in self.server.stubborn:
+            self._answer(500, {"message": "it will not go"})
+        elif name not in self.server.existing:
+            self._answer(404, {"message": "no such container"})
+        else:
+            self.server.existing.remove(name)
+            self.server.removed.set()
+            self._answer(204, None)
+
+    def _path(self) -> list[str]:
+        parts = urlsplit(self.path).path.strip("/").split("/")
+        return parts[1:] if parts[0].startswith("v1.") else parts
+
+    def _begin(self, call: str) -> None:
+        self.server.calls.append(call)
+        if call in self.server.slow:
+            begun, go_on = self.server.slow[call]
             begun.set()
             assert go_on.wait(10), f"{call} was never let go"
 
-    def version(self) -> dict[str, str]:
-        return {"Version": "slow"}
-
-    def inspect_image(self, name: str) -> dict[str, str]:
-        self._step("inspect_image")
-        return {"Id": f"sha256:{name}"}
-
-    def create_container_from_config(self, config: object, name: str) -> dict[str, str]:
-        self._step("create")
-        self.existing.add(name)
-        return {"Id": name}
-
-    def attach_socket(self, name: str, params: object) -> SimpleNamespace:
-        ours, theirs = socket.socketpair()
-        self.sockets += [ours, theirs]
-        return SimpleNamespace(fileno=ours.fileno)
-
-    def start(self, name: str) -> None:
-        self._step("start")
-
-    def inspect_container(self, name: str) -> dict[str, dict[str, int]]:
-        return {"State": {"Pid": os.getpid()}}
-
-    def remove_container(self, name: str, force: bool, v: bool) -> None:
-        self._step("remove")
-        if name in self.stubborn:
-            raise docker.errors.APIError("no", response=SimpleNamespace(status_code=500, reason="", url=""))
-        if name not in self.existing:
-            raise docker.errors.NotFound("gone")
-        self.existing.remove(name)
-        self.removed.set()
-
-    def containers(self, all: bool, filters: object) -> list[dict[str, object]]:
-        return [{"Id": name, "Labels": {"petri.boot": "of the dead"}} for name in sorted(self.existing)]
+    def _answer(self, status: int, content: object) -> None:
+        encoded = b"" if status == 204 else json.dumps(content).encode()
+        self.send_response(status)
+        if encoded:
+            self.send_header("Content-Length", str(len(encoded)))
+        self.end_headers()
+        self.wfile.write(encoded)
 
 
 @pytest.fixture
-def client():
-    client = SlowClient()
-    yield client
-    for end in client.sockets:
-        end.close()
+def slow(tmp_path):
+    with SlowEngine(tmp_path / "engine.sock") as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
 
 
-def engine_over(client: SlowClient) -> DockerEngine:
-    return DockerEngine(SETTINGS, Path("/nowhere/lock"), client, client)  # type: ignore[arg-type]
+def engine_over(slow: SlowEngine) -> DockerEngine:
+    address = Address(f"unix://{slow.server_address}")
+    return DockerEngine(SETTINGS, Path("/nowhere/lock"), EngineApi(address, "1.41"), "slow")
 
 
 async def begun(call: tuple[threading.Event, threading.Event]) -> None:
     assert await anyio.to_thread.run_sync(call[0].wait, 10)
 
 
-@pytest.mark.parametrize("step", ["inspect_image", "create", "start"])
-async def test_a_start_cancelled_by_its_scope_leaves_when_nothing_is_left(client, step):
-    engine, call = engine_over(client), client.hold(step)
+@pytest.mark.parametrize("step", ["image", "create", "start"])
+async def test_a_start_cancelled_by_its_scope_leaves_when_nothing_is_left(slow, step):
+    engine, call = engine_over(slow), slow.hold(step)
     with anyio.fail_after(10):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(engine.start, "sb_1", TEMPLATE, 0)
             await begun(call)
             tasks.cancel_scope.cancel()
             call[1].set()
-    assert not client.existing
+    assert not slow.existing
 
 
 @pytest.mark.parametrize("step", ["create", "start"])
-async def test_a_start_cancelled_as_a_native_task_leaves_when_nothing_is_left(client, step):
+async def test_a_start_cancelled_as_a_native_task_leaves_when_nothing_is_left(slow, step):
     if sniffio.current_async_library() != "asyncio":
         pytest.skip("native tasks are asyncio's")
-    engine, call = engine_over(client), client.hold(step)
+    engine, call = engine_over(slow), slow.hold(step)
     task = asyncio.ensure_future(engine.start("sb_1", TEMPLATE, 0))
     await begun(call)
     task.cancel()
@@ -139,13 +178,13 @@ async def test_a_start_cancelled_as_a_native_task_leaves_when_nothing_is_left(cl
     call[1].set()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert not client.existing
+    assert not slow.existing
 
 
-async def test_a_start_cancelled_twice_natively_is_undone_by_its_thread(client):
+async def test_a_start_cancelled_twice_natively_is_undone_by_its_thread(slow):
     if sniffio.current_async_library() != "asyncio":
         pytest.skip("native tasks are asyncio's")
-    engine, call = engine_over(client), client.hold("create")
+    engine, call = engine_over(slow), slow.hold("create")
     task = asyncio.ensure_future(engine.start("sb_1", TEMPLATE, 0))
     await begun(call)
     for _ in range(2):
@@ -153,52 +192,97 @@ async def test_a_start_cancelled_twice_natively_is_undone_by_its_thread(client):
         await anyio.wait_all_tasks_blocked()
     assert task.done()
     call[1].set()
-    assert await anyio.to_thread.run_sync(client.removed.wait, 10)
-    assert not client.existing
+    assert await anyio.to_thread.run_sync(slow.removed.wait, 10)
+    assert not slow.existing
 
 
-async def test_an_engine_that_hangs_keeps_a_cancelled_start_for_a_limited_time(client, monkeypatch):
+async def test_an_engine_that_hangs_keeps_a_cancelled_start_for_a_limited_time(slow, monkeypatch):
     monkeypatch.setattr("pool.docker_engine._UNDO_S", 0.05)
-    engine, call = engine_over(client), client.hold("create")
+    engine, call = engine_over(slow), slow.hold("create")
     with anyio.fail_after(5):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(engine.start, "sb_1", TEMPLATE, 0)
             await begun(call)
             tasks.cancel_scope.cancel()
     call[1].set()
-    assert await anyio.to_thread.run_sync(client.removed.wait, 10)
-    assert not client.existing
+    assert await anyio.to_thread.run_sync(slow.removed.wait, 10)
+    assert not slow.existing
 
 
-async def test_a_removal_can_be_left_and_ends_by_itself(client):
-    engine = engine_over(client)
+async def test_a_removal_can_be_left_and_ends_by_itself(slow):
+    engine = engine_over(slow)
     container = await engine.start("sb_1", TEMPLATE, 0)
-    client.sockets.append(container.socket)
-    call = client.hold("remove")
+    call = slow.hold("remove")
     with anyio.fail_after(5):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(engine.destroy, container)
             await begun(call)
             tasks.cancel_scope.cancel()
     call[1].set()
-    assert await anyio.to_thread.run_sync(client.removed.wait, 10)
+    assert await anyio.to_thread.run_sync(slow.removed.wait, 10)
+    container.socket.close()
 
 
-async def test_a_start_that_fails_removes_what_it_had_made_and_says_why(client, monkeypatch):
-    engine = engine_over(client)
+async def test_a_start_that_fails_removes_what_it_had_made_and_says_why(slow):
+    slow.failing = {"start"}
+    with pytest.raises(EngineError, match=r"starting a container: 500 told to fail") as raised:
+        await engine_over(slow).start("sb_1", TEMPLATE, 0)
+    assert raised.value.reason == "refused"
+    assert not slow.existing
 
-    def refuse(name: str) -> None:
-        raise requests.exceptions.ReadTimeout
 
-    monkeypatch.setattr(client, "start", refuse)
+async def test_an_engine_that_does_not_answer_in_time_is_named_so(slow, monkeypatch):
+    monkeypatch.setattr(docker_engine, "_MAKE_TIMEOUT_S", 0.1)
+    call = slow.hold("create")
     with pytest.raises(EngineError) as raised:
-        await engine.start("sb_1", TEMPLATE, 0)
+        await engine_over(slow).start("sb_1", TEMPLATE, 0)
+    call[1].set()
     assert raised.value.reason == "engine_timeout"
-    assert not client.existing
 
 
-async def test_one_container_that_will_not_go_does_not_end_the_sweep(client):
-    client.existing = {"a", "b", "c"}
-    client.stubborn = {"a"}
-    assert await engine_over(client).sweep() == 2
-    assert client.existing == {"a"}
+async def test_the_first_bytes_of_a_stream_are_the_streams(slow):
+    container = await engine_over(slow).start("sb_1", TEMPLATE, 0)
+    with container.socket as stream:
+        assert await anyio.to_thread.run_sync(stream.recv, 100) == b"first bytes"
+
+
+async def test_one_container_that_will_not_go_does_not_end_the_sweep(slow):
+    slow.existing = {"a", "b", "c"}
+    slow.stubborn = {"a"}
+    assert await engine_over(slow).sweep() == 2
+    assert slow.existing == {"a"}
+
+
+@pytest.mark.parametrize(
+    ("docker_host", "environment", "url"),
+    [
+        ("", {}, "unix:///var/run/docker.sock"),
+        ("", {"DOCKER_HOST": "unix:///a/b.sock"}, "unix:///a/b.sock"),
+        ("unix:///c.sock", {"DOCKER_HOST": "unix:///a/b.sock"}, "unix:///c.sock"),
+        ("tcp://10.0.0.1:2375", {}, "http://10.0.0.1:2375"),
+    ],
+)
+def test_the_engines_address_is_the_setting_or_the_environments(monkeypatch, docker_host, environment, url):
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert Address.of(docker_host).url == url
+
+
+@pytest.mark.parametrize("docker_host", ["ssh://host", "tcp://host", "nonsense://x", "npipe:////./pipe/x"])
+def test_an_address_that_leads_nowhere_is_refused(monkeypatch, docker_host):
+    with pytest.raises(EngineError):
+        Address.of(docker_host)
+
+
+def test_an_engine_that_is_not_there_is_an_engine_error(tmp_path):
+    with pytest.raises(EngineError, match="No such file") as raised:
+        EngineApi.connect(Address(f"unix://{tmp_path}/none.sock"), 1.0)
+    assert raised.value.reason == "engine_down"
+
+
+def test_the_older_of_the_two_versions_is_spoken(slow, monkeypatch):
+    monkeypatch.setattr(engine_api, "_NEWEST", (1, 40))
+    api, facts = EngineApi.connect(Address(f"unix://{slow.server_address}"), 1.0)
+    assert facts["Version"] == "slow"
+    assert "/v1.40" in repr(api)

@@ -104,6 +104,29 @@ async def test_a_newcomer_does_not_overtake_those_who_wait(world):
         assert in_order == [taken["first"], taken["second"]]
 
 
+async def test_a_newcomer_does_not_overtake_one_who_was_woken_and_has_not_looked_yet(world):
+    async with world(target=0, max_sandboxes=2) as w:
+        w.engine.gates["hello"] = anyio.Event()
+        became_ready, served = anyio.Event(), []
+
+        async def ask(name: str) -> None:
+            lease = await w.fleet.lease("python")
+            served.append(name)
+            w.fleet.end(lease.id, "done")
+
+        async def ask_at_the_very_moment() -> None:
+            await became_ready.wait()
+            await ask("newcomer")
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ask, "first")
+            tasks.start_soon(ask_at_the_very_moment)
+            await anyio.wait_all_tasks_blocked()
+            w.on_change = lambda change: became_ready.set() if change.new is State.READY else None
+            w.engine.gates.pop("hello").set()
+        assert served == ["first", "newcomer"]
+
+
 async def test_a_waiter_gives_up_at_its_deadline_with_the_numbers(world):
     async with world(target=1, wait_s=0.05) as w:
         w.engine.gates["start"] = gate = anyio.Event()

@@ -58,6 +58,21 @@ async def test_failed_boots_are_spaced_further_and_further_apart(world):
         assert gaps[0] >= 0.1 - _CLOCK_STEP_S  # half of the first delay, at the least
 
 
+async def test_nothing_boots_for_those_who_stopped_waiting(world):
+    settings = PoolSettings(boots_at_once=1)
+    async with world(settings, target=0) as w:
+        w.engine.gates["hello"] = anyio.Event()
+        async with anyio.create_task_group() as tasks:
+            for _ in range(2):
+                tasks.start_soon(w.fleet.lease, "python")
+            await anyio.wait_all_tasks_blocked()  # one boots, and the refiller waits to boot the second
+            tasks.cancel_scope.cancel()
+        w.engine.gates.pop("hello").set()
+        await w.until_ready(1)
+        await anyio.wait_all_tasks_blocked()
+        assert w.engine.started == 1
+
+
 async def test_an_agent_of_another_version_is_not_pooled(world):
     async with world(target=1) as w:
         w.engine.protocol = 99
