@@ -19,7 +19,9 @@ from starlette.routing import Match, Route
 from gateway import docs_page, openapi
 from gateway.attendance import Attendance
 from gateway.conduct import Pool
+from gateway.connections import Connections
 from gateway.context import Gateway, Pages
+from gateway.cross_origin import CrossOriginProtection
 from gateway.metrics import Metrics
 from gateway.middleware import Boundary
 from gateway.pool_client import PoolClient
@@ -52,11 +54,12 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Gateway]]:
         async with open_pool() as pool, Sessions.opened(pool, metrics, clock=clock) as sessions:
-            yield {"gateway": Gateway(settings, by_name, pool, sessions, present, metrics, pages)}
+            connections = Connections(settings.max_connections)
+            yield {"gateway": Gateway(settings, by_name, pool, sessions, present, metrics, connections, pages)}
 
     app = Starlette(
         routes=[endpoint.route() for endpoint in ENDPOINTS],
-        middleware=[Middleware(Boundary, metrics)],
+        middleware=[Middleware(Boundary, metrics), Middleware(CrossOriginProtection, settings)],
         exception_handlers={Problem: _on_problem, PoolError: _on_pool_error, HTTPException: _on_no_route},
         lifespan=lifespan,
     )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic_core import from_json
 from starlette.requests import Request
 
-from gateway.problems import Fault, Problem, invalid
+from gateway import strict_json
+from gateway.problems import Problem
 
 
 class ClientGone(Exception):
@@ -13,19 +13,26 @@ class ClientGone(Exception):
 
 
 async def read_json(request: Request, limit: int) -> object:
-    """The body as JSON. A `Problem` when it is too large (known from the head, or while it comes in) or no JSON."""
-    _check_media_type(request.headers.get("content-type"))
-    body = await _read(request, limit)
-    try:
-        return from_json(body)
-    except ValueError as error:
-        raise Problem("invalid_json", f"the body of {len(body)} bytes is not UTF-8 JSON: {error}") from None
+    """The body as JSON. A `Problem` when it is no JSON, of another kind, or too large: as its head says, or when more
+    than `limit` has come in.
+
+    How long it may take to come in is the protocol's to watch; a body that is late ends in `ClientGone`.
+    """
+    _check_media_type(request)
+    return strict_json.parse(await _read(request, limit))
 
 
-def _check_media_type(given: str | None) -> None:
+def _check_media_type(request: Request) -> None:
+    kind = request.headers.get("content-type")
     # None is for tools that send none; another type says that the body means something else than we would read.
-    if given is not None and given.partition(";")[0].strip().lower() != "application/json":
-        raise invalid([Fault("body", f"must be sent as Content-Type: application/json, not {given[:100]!r}")])
+    if kind is not None and kind.partition(";")[0].strip().lower() != "application/json":
+        detail = f"the body must be sent as Content-Type: application/json, not {kind[:100]!r}"
+        raise Problem("unsupported_media_type", detail)
+    coding = request.headers.get("content-encoding", "identity")
+    if coding.strip().lower() != "identity":
+        raise Problem(
+            "unsupported_media_type", f"the body must be sent as it is, without Content-Encoding: {coding[:100]}"
+        )
 
 
 async def _read(request: Request, limit: int) -> bytes:

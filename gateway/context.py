@@ -10,6 +10,7 @@ from starlette.requests import Request
 
 from gateway.attendance import Attendance
 from gateway.conduct import Pool
+from gateway.connections import Connections
 from gateway.docs_page import Page
 from gateway.metrics import Metrics
 from gateway.sessions import Sessions
@@ -35,6 +36,7 @@ class Gateway:
     sessions: Sessions
     attendance: Attendance
     metrics: Metrics
+    connections: Connections
     pages: Pages
 
 

@@ -13,7 +13,7 @@ from typing import cast
 
 from pydantic import BaseModel
 
-from gateway.endpoint import Endpoint
+from gateway.endpoint import ANY_PROBLEMS, Endpoint
 from gateway.problems import KINDS
 
 Schema = Mapping[str, object]
@@ -101,9 +101,14 @@ def _section(endpoint: Endpoint) -> str:
         parts.append(_fields(endpoint.answer, received=False))
     if endpoint.answer_example is not None:
         parts.append(_code(json.dumps(endpoint.answer_example, indent=2, ensure_ascii=False)))
-    links = ", ".join(f'<a href="#{code}"><code>{code}</code></a>' for code in endpoint.all_problems)
-    parts += [f"<h3>Errors</h3><p>{links}</p>", "</section>"]
+    if endpoint.problems:
+        parts.append(f"<h3>Errors</h3><p>{_links(endpoint.problems)}</p>")
+    parts.append("</section>")
     return "\n".join(parts)
+
+
+def _links(codes: Iterable[str]) -> str:
+    return ", ".join(f'<a href="#{code}"><code>{code}</code></a>' for code in codes)
 
 
 def _curl(endpoint: Endpoint) -> str:
@@ -178,6 +183,6 @@ def _errors() -> str:
 <h2 id="errors-title">Errors</h2>
 <p>An error is <code>application/problem+json</code> (RFC 9457): <code>type</code>, <code>title</code>,
 <code>status</code>, <code>detail</code>, <code>code</code>, and <code>retryable</code>: whether the same request may
-be sent again.</p>
+be sent again. Besides those that a call names, any may answer {_links(ANY_PROBLEMS)}.</p>
 <div class="wide" tabindex="0"><table><thead>{head}</thead><tbody>{rows}</tbody></table></div>
 </section>"""

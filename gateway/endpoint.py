@@ -13,6 +13,11 @@ from starlette.routing import Route
 
 Example = Mapping[str, object]
 
+#: Codes that the protocol answers with, before or instead of the application.
+PROTOCOL_PROBLEMS = ("invalid_http", "request_timeout", "uri_too_long", "headers_too_large", "too_many_connections")
+#: Codes that any request may be answered with.
+ANY_PROBLEMS = (*PROTOCOL_PROBLEMS, "forbidden", "internal_error")
+
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
@@ -34,7 +39,7 @@ class Endpoint:
 
     @property
     def all_problems(self) -> tuple[str, ...]:
-        return (*self.problems, "internal_error")
+        return (*self.problems, *ANY_PROBLEMS)
 
     def route(self) -> Route:
         return Route(self.path, self.handler, methods=[self.method], name=self.name)

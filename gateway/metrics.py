@@ -11,6 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.metrics_core import Metric
 
+from gateway.endpoint import PROTOCOL_PROBLEMS
 from gateway.schema import RunStatus
 from pool.stats import Histogram, HistogramSnapshot, PoolStats
 
@@ -35,6 +36,7 @@ class Metrics:
         statuses = (*get_args(RunStatus), LOST)
         self._runs: Counter[tuple[str, str]] = Counter({(name, status): 0 for name in templates for status in statuses})
         self._run_seconds: defaultdict[str, Histogram] = defaultdict(Histogram)
+        self._refused: Counter[str] = Counter(dict.fromkeys(PROTOCOL_PROBLEMS, 0))
         self._request_seconds: defaultdict[tuple[str, str, str], Histogram] = defaultdict(Histogram)
 
     def run_ended(self, template: str, status: str) -> None:
@@ -47,11 +49,15 @@ class Metrics:
         """`route` is the template of the path, so that ids make no series."""
         self._request_seconds[route, method, status].observe(seconds)
 
-    def render(self, stats: PoolStats | None) -> bytes:
-        """The whole page. Without `stats` (the pool is away) the pool's metrics are absent, not zero."""
-        return generate_latest(_Families([*self._own(), *(_pool(stats) if stats is not None else ())]))
+    def refused(self, code: str) -> None:
+        """The protocol answered with this problem before or instead of the application."""
+        self._refused[code] += 1
 
-    def _own(self) -> Iterator[Metric]:
+    def render(self, stats: PoolStats | None, connections: int) -> bytes:
+        """The whole page. Without `stats` (the pool is away) the pool's metrics are absent, not zero."""
+        return generate_latest(_Families([*self._own(connections), *(_pool(stats) if stats is not None else ())]))
+
+    def _own(self, connections: int) -> Iterator[Metric]:
         runs = CounterMetricFamily("petri_runs", "Runs that ended, by how.", labels=["template", "status"])
         for labels, count in self._runs.items():
             runs.add_metric(labels, count)
@@ -68,6 +74,13 @@ class Metrics:
         for label_values, histogram in self._request_seconds.items():
             _add(requests, label_values, histogram.snapshot())
         yield requests
+        refused = CounterMetricFamily(
+            "petri_http_refused", "Requests and connections refused by the protocol, by code.", labels=["code"]
+        )
+        for code, count in self._refused.items():
+            refused.add_metric([code], count)
+        yield refused
+        yield GaugeMetricFamily("petri_http_connections", "Connections that are open.", value=connections)
 
 
 class _Families:

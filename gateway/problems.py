@@ -32,9 +32,23 @@ KINDS: Mapping[str, Kind] = {
     "invalid_request": Kind(
         400, "The request is not valid", meaning="`errors` names every fault, each with its field."
     ),
+    "invalid_http": Kind(
+        400, "The request is not HTTP/1.1", meaning="What was sent breaks the protocol; the connection is closed."
+    ),
+    "forbidden": Kind(
+        403,
+        "Not from here",
+        meaning="A web page of another origin sent it, or it was sent to a name that is not this server's.",
+    ),
     "not_found": Kind(404, "There is nothing here", meaning="No such path, or a sandbox that was never known."),
     "unknown_language": Kind(404, "No such language", meaning="No template has this name; the detail lists them."),
     "method_not_allowed": Kind(405, "The path does not take this method", meaning="`Allow` lists those it takes."),
+    "request_timeout": Kind(
+        408,
+        "The request was too slow",
+        True,
+        meaning="Its head or its body was not whole in time; nothing was carried out, and the connection is closed.",
+    ),
     "sandbox_busy": Kind(409, "The sandbox is busy", True, meaning="Another exec is running in this sandbox."),
     "sandbox_gone": Kind(
         410,
@@ -42,6 +56,13 @@ KINDS: Mapping[str, Kind] = {
         meaning="`reason` is `deleted`, `expired`, `oom`, `died` or `shutdown`; known for ten minutes.",
     ),
     "body_too_large": Kind(413, "The body is too large", meaning="Refused before any sandbox was leased."),
+    "uri_too_long": Kind(414, "The path is too long", meaning="The connection is closed."),
+    "unsupported_media_type": Kind(
+        415, "The body is of another kind", meaning="A body is `application/json`, without a Content-Encoding."
+    ),
+    "headers_too_large": Kind(
+        431, "The head is too large", meaning="In bytes or in headers; the connection is closed."
+    ),
     "too_many_waiting": Kind(
         429, "Too many callers are waiting", True, waits=True, meaning="The pool's queue is full."
     ),
@@ -51,6 +72,9 @@ KINDS: Mapping[str, Kind] = {
     ),
     "pool_timeout": Kind(503, "No sandbox in time", True, waits=True, meaning="Nothing became ready while waiting."),
     "pool_unavailable": Kind(503, "The pool cannot lease", True, waits=True, meaning="The pool or its engine is away."),
+    "too_many_connections": Kind(
+        503, "Too many connections", True, waits=True, meaning="As many as may be are being served; this one is closed."
+    ),
     "draining": Kind(503, "Shutting down", True, waits=True, meaning="Nothing new is accepted, or a run was cut off."),
 }
 

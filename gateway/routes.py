@@ -16,7 +16,7 @@ from gateway.schema import (
     SandboxRequest,
 )
 
-_BODY = ("invalid_json", "invalid_request", "body_too_large")
+_BODY = ("invalid_json", "invalid_request", "body_too_large", "unsupported_media_type")
 _LEASE = ("unknown_language", "too_many_waiting", "sandbox_lost", "pool_timeout", "pool_unavailable", "draining")
 _SANDBOX = ("not_found", "sandbox_gone")
 

@@ -7,6 +7,7 @@ import gc
 import importlib
 import ipaddress
 import logging
+import resource
 import socket
 import sys
 import time
@@ -18,6 +19,7 @@ from starlette.types import ASGIApp
 
 from gateway.app import create_app
 from gateway.attendance import Attendance
+from gateway.http_protocol import HttpProtocol
 from gateway.privileges import StillPrivileged, drop_root
 from gateway.settings import GatewaySettings
 from pool.template import Template
@@ -31,6 +33,9 @@ _KEEP_ALIVE_S = 75
 _LAST_ANSWERS_S = 5
 #: Connections that the kernel keeps until they are accepted: a burst of clients is not refused.
 _BACKLOG = 2048
+
+#: Descriptors for all but clients: a channel for each leased sandbox, and some for the rest.
+_OTHER_DESCRIPTORS = 512
 
 #: Imported by a library on first use only, when root is given up and the files may be out of reach. The test that asks
 #: every route and watches for imports and opened files says what belongs here.
@@ -52,6 +57,7 @@ def serve(settings: GatewaySettings, templates: Iterable[Template]) -> int:
     except Refused as refused:
         print(f"petri gateway: {refused}", file=sys.stderr)
         return refused.status
+    settings = _within_descriptors(settings)
     attendance = Attendance(settings.drain_s)
     config = uvicorn_config(create_app(settings, templates, attendance=attendance))
     config.load()
@@ -73,11 +79,34 @@ def serve(settings: GatewaySettings, templates: Iterable[Template]) -> int:
     return 0
 
 
+def _within_descriptors(settings: GatewaySettings) -> GatewaySettings:
+    """Take as many descriptors as the connections need, or else allow fewer connections: each costs one.
+
+    A process without a descriptor left accepts nobody, good clients included.
+    """
+    needed = settings.max_connections + _OTHER_DESCRIPTORS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return settings
+    allowed = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if allowed == needed:
+        return settings
+    connections = max(1, allowed - _OTHER_DESCRIPTORS)
+    log.warning(
+        "at most %d connections, not %d: this process may have %d descriptors (ulimit -Hn)",
+        connections,
+        settings.max_connections,
+        allowed,
+    )
+    return settings.model_copy(update={"max_connections": connections})
+
+
 def uvicorn_config(app: ASGIApp) -> uvicorn.Config:
     """How uvicorn serves the application. Reads no environment, believes no proxy, writes no line for each request."""
     return uvicorn.Config(
         app,
-        http="httptools",
+        http=HttpProtocol,
         loop="uvloop",
         ws="none",
         lifespan="on",

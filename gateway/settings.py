@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -13,6 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 #: to 65 519) and from the sandboxes' (from 210 000). Needs no entry in /etc/passwd; change it where something else on
 #: the host runs under this number.
 GATEWAY_UID = 70_000
+
+
+HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,252}$")]
+Origin = Annotated[str, Field(pattern=r"^https?://([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$")]
 
 
 class GatewaySettings(BaseModel):
@@ -25,6 +29,22 @@ class GatewaySettings(BaseModel):
     pool_socket: Path = Field(Path("/run/petri/pool.sock"), description="where the pool daemon listens", strict=False)
     uid: int = Field(GATEWAY_UID, ge=1, le=2**31, description="user and group id to become when started as root")
     body_limit_mib: int = Field(8, ge=1, le=64, description="largest request body")
+    head_limit_kib: int = Field(32, ge=1, le=256, description="largest request head: request line and headers")
+    head_timeout_s: float = Field(
+        10.0, gt=0, le=3600, allow_inf_nan=False, description="time for a request's whole head to come in"
+    )
+    body_timeout_s: float = Field(
+        30.0, gt=0, le=3600, allow_inf_nan=False, description="time for a request's whole body to come in"
+    )
+    max_connections: int = Field(
+        1000, ge=1, le=65_536, description="connections at once; who has not sent a whole request makes room for others"
+    )
+    allowed_hosts: tuple[HostName, ...] = Field(
+        (), strict=False, description="names, besides localhost and addresses, that requests may be sent to"
+    )
+    allowed_origins: tuple[Origin, ...] = Field(
+        (), strict=False, description="origins of web pages, besides the gateway's own, that may change things"
+    )
     drain_s: float = Field(10.0, ge=0, le=3600, allow_inf_nan=False, description="at shutdown, how long runs may go on")
     sandbox_ttl_s: float = Field(
         300.0, gt=0, le=86_400, allow_inf_nan=False, description="time to live of a sandbox whose creator names none"
@@ -36,6 +56,10 @@ class GatewaySettings(BaseModel):
     @property
     def body_limit_bytes(self) -> int:
         return self.body_limit_mib << 20
+
+    @property
+    def head_limit_bytes(self) -> int:
+        return self.head_limit_kib << 10
 
     @classmethod
     def disagreements(cls, values: Mapping[str, Any]) -> list[str]:

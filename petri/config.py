@@ -117,7 +117,9 @@ def reference() -> Iterator[tuple[str, str, str, str]]:
         for name, field in model.model_fields.items():
             if model is Template and name == "name":
                 continue
-            default = "required" if field.is_required() else f"`{field.default}`" if field.default != "" else "–"
+            default = (
+                "required" if field.is_required() else f"`{field.default}`" if field.default not in ("", ()) else "–"
+            )
             if name == "pool_socket":
                 default = "in the run directory"
             yield f"{table}.{name}", prefix + name.upper(), default, field.description or ""

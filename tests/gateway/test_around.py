@@ -116,6 +116,8 @@ METRICS = {
     "petri_boot_failures_total": ("counter", {"template", "reason"}),
     "petri_unwanted_sandboxes": ("gauge", set()),
     "petri_http_request_seconds": ("histogram", {"route", "method", "status"}),
+    "petri_http_refused_total": ("counter", {"code"}),
+    "petri_http_connections": ("gauge", set()),
 }
 
 
@@ -161,6 +163,7 @@ SECURITY = {
     "referrer-policy": "no-referrer",
     "cache-control": "no-store",
     "cross-origin-resource-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
 }
 
 
@@ -180,7 +183,35 @@ async def test_every_answer_carries_an_id_and_the_headers_that_keep_browsers_awa
         assert SECURITY.items() <= dict(answer.headers).items()
         assert "default-src 'none'" in answer.headers["content-security-policy"]
         assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+        assert "unsafe" not in answer.headers["content-security-policy"]
         assert "server" not in answer.headers
+
+
+async def test_what_guests_and_callers_wrote_never_comes_back_as_a_page(served: Served) -> None:
+    markup = "<script>alert(1)</script>"
+    sandbox = await served.sandbox(metadata={"k": markup})
+    answers = [
+        await served.run(f"print {markup}"),
+        await served.run(f"err {markup}", output_encoding="base64"),
+        await served.exec(sandbox, f"print {markup}"),
+        await served.http.get(f"/v1/sandboxes/{sandbox}"),
+        await served.http.get(f"/{markup}"),
+        await served.http.post(f"/v1/sandboxes/{markup}/exec", json={"code": markup}),
+        await served.http.post("/v1/run", json={"language": markup, "code": "x"}),
+        await served.http.post("/v1/run", json={markup: 1}),
+        await served.http.post("/v1/run", content=markup, headers={"Content-Type": markup}),
+        await served.http.post("/v1/run", content=b"{}", headers={"Origin": f"http://{markup}"}),
+        await served.http.get("/healthz", headers={"Host": markup}),
+    ]
+    assert any(markup in answer.text for answer in answers)  # it does come back
+    for answer in answers:
+        assert answer.headers["content-type"] in ("application/json", "application/problem+json")
+        assert answer.headers["x-content-type-options"] == "nosniff"
+    pages = [path for path in ("/docs", "/openapi.json", "/metrics", "/v1/pools", "/v1/sandboxes")]
+    kinds = {path: (await served.http.get(path)).headers["content-type"] for path in pages}
+    assert [path for path, kind in kinds.items() if kind.startswith("text/html")] == [
+        "/docs"
+    ]  # ours, made at the start
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -214,11 +215,49 @@ async def test_a_sandbox_with_faults_has_each_of_them_named(
         b'\xef\xbb\xbf{"code": "x"}',
         b"[" * 100_000,
         b'{"code": "print 1"',
+        b'{"code": "print 1"}\0',
+        b'{"code": "print 1"}{}',
+        b'{"code": "a\nb"}',
+        b'{"timeout_s": 01}',
+        b'{"timeout_s": .5}',
+        b'{"timeout_s": 0x5}',
+        b'{"timeout_s": ' + b"9" * 5000 + b"}",
+        b"// what for\n{}",
+        b"[" * 202 + b"]" * 202,
+        '{"code": "x"}'.encode("utf-16"),
+        b'{"code": "\xed\xa0\x80"}',
+        b'{"code": "\\ude00\\ud83d"}',
     ],
 )
 async def test_what_is_not_json_is_invalid_json(small: Served, path: str, body: bytes) -> None:
     answer = await small.http.post(path, content=body, headers={"Content-Type": "application/json"})
-    problem_of(answer, 400, "invalid_json")
+    problem = problem_of(answer, 400, "invalid_json")
+    assert re.search(r"at line [0-9]+ column [0-9]+", str(problem["detail"]))
+    assert small.leases_asked_for() == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        (b'{"language": "python", "code": "print 1", "code": "print 2"}', {"code"}),
+        (b'{"language": "python", "code": "x", "cod\\u0065": "y"}', {"code"}),
+        (
+            b'{"language": "python", "code": "x", "env": {"A": "1", "A": "1"}, "stdin": "", "stdin": ""}',
+            {"env.A", "stdin"},
+        ),
+        (
+            b'{"language": "python", "code": "x", "files": [{"path": "a", "content": "", "path": "b"}]}',
+            {"files[0].path"},
+        ),
+        (b'{"language": "python", "code": "x", "env": {"A": "1", "A": "1"}, "env": {}}', {"env"}),
+        (b'{"": 1, "": 2}', {"body"}),
+    ],
+)
+async def test_a_name_given_twice_is_refused_with_its_place(small: Served, body: bytes, fields: set[str]) -> None:
+    answer = await small.http.post("/v1/run", content=body, headers={"Content-Type": "application/json"})
+    problem = problem_of(answer, 400, "invalid_request")
+    assert fields_of(problem) == fields
+    assert "more than once" in str(problem["detail"])
     assert small.leases_asked_for() == 0
 
 
@@ -274,12 +313,24 @@ async def test_a_body_of_unknown_length_is_read_only_to_the_limit(served: Served
     assert served.leases_asked_for() == 0
 
 
-@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"])
-async def test_another_content_type_is_a_fault_of_the_body(served: Served, kind: str) -> None:
-    answer = await served.http.post("/v1/run", content=json.dumps(RUN), headers={"Content-Type": kind})
-    problem = problem_of(answer, 400, "invalid_request")
-    assert fields_of(problem) == {"body"}
-    assert "application/json" in str(problem["detail"])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content-Type": "text/plain"},
+        {"Content-Type": "application/x-www-form-urlencoded"},
+        {"Content-Type": "multipart/form-data; boundary=x"},
+        {"Content-Type": "text/plain; application/json"},
+        {"Content-Type": "application/jsonp"},
+        {"Content-Type": ""},
+        {"Content-Type": "application/json", "Content-Encoding": "gzip"},
+    ],
+)
+async def test_a_body_of_another_kind_is_415_and_not_read(served: Served, headers: dict[str, str]) -> None:
+    for path in ("/v1/run", "/v1/sandboxes"):
+        answer = await served.http.post(path, content=json.dumps(RUN), headers=headers)
+        problem = problem_of(answer, 415, "unsupported_media_type")
+        assert list(headers.values())[-1][:20] in str(problem["detail"])
+    assert served.leases_asked_for() == 0
 
 
 @pytest.mark.parametrize("kind", [None, "application/json", "Application/JSON; charset=utf-8"])

@@ -19,7 +19,7 @@ from tests.gateway.served import Served
 async def leaving(served: Served, path: str, members: dict[str, object]) -> AsyncIterator[None]:
     """A client that posts, and at the end of the block is gone without having read anything."""
     body = json.dumps(members)
-    head = f"POST {path} HTTP/1.1\r\nHost: petri\r\nContent-Length: {len(body)}\r\n\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
     async with await anyio.connect_tcp("127.0.0.1", served.port) as stream:
         await stream.send((head + body).encode())
         yield
@@ -49,7 +49,7 @@ async def test_leaving_ends_a_run_and_destroys_its_sandbox(served: Served) -> No
 
 async def test_leaving_with_half_a_body_sent_leases_nothing(served: Served) -> None:
     async with await anyio.connect_tcp("127.0.0.1", served.port) as stream:
-        await stream.send(b'POST /v1/run HTTP/1.1\r\nHost: petri\r\nContent-Length: 500\r\n\r\n{"language": ')
+        await stream.send(b'POST /v1/run HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500\r\n\r\n{"language": ')
     with anyio.fail_after(10):
         while await requests(served, "499") == 0:
             await checkpoint()

@@ -101,7 +101,7 @@ async def test_once_it_listens_it_imports_nothing_and_opens_no_file(gateway: Lau
     assert all(answer.status_code != 500 for answer in answers)
     async with await anyio.connect_tcp("127.0.0.1", gateway.port) as stream:  # leaves while its code runs
         body = b'{"language": "python", "code": "hang"}'
-        await stream.send(b"POST /v1/run HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        await stream.send(b"POST /v1/run HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
     async with await anyio.connect_tcp("127.0.0.1", gateway.port) as stream:
         await stream.send(b"no HTTP at all\r\n\r\n")
         assert (await stream.receive()).startswith(b"HTTP/1.1 400")

@@ -14,6 +14,7 @@ from runners.execution import NotExecuted
 CONTRACT = {
     "invalid_json": 400,
     "invalid_request": 400,
+    "forbidden": 403,
     "not_found": 404,
     "unknown_language": 404,
     "sandbox_gone": 410,
@@ -26,10 +27,22 @@ CONTRACT = {
     "draining": 503,
 }
 
+#: What has come to it.
+ADDED = {
+    "invalid_http": 400,
+    "method_not_allowed": 405,
+    "request_timeout": 408,
+    "uri_too_long": 414,
+    "unsupported_media_type": 415,
+    "headers_too_large": 431,
+    "internal_error": 500,
+    "too_many_connections": 503,
+}
+
 
 def test_every_code_has_the_status_of_the_contract() -> None:
     assert {code: KINDS[code].status for code in CONTRACT} == CONTRACT
-    assert set(KINDS) - set(CONTRACT) == {"method_not_allowed", "internal_error"}
+    assert {code: KINDS[code].status for code in KINDS if code not in CONTRACT} == ADDED
     assert all(kind.waits == (kind.status in (429, 503)) for kind in KINDS.values())
     assert all(kind.title and kind.meaning for kind in KINDS.values())
 

@@ -18,6 +18,14 @@ def test_every_setting_says_what_it_is() -> None:
     assert all(field.description for field in GatewaySettings.model_fields.values())
 
 
+def test_names_and_origins_are_lists_as_toml_has_them() -> None:
+    settings = GatewaySettings.model_validate(
+        {"allowed_hosts": ["petri.internal", "a_b"], "allowed_origins": ["http://[::1]:3000", "https://example.org"]}
+    )
+    assert settings.allowed_hosts == ("petri.internal", "a_b")
+    assert settings.allowed_origins == ("http://[::1]:3000", "https://example.org")
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -27,6 +35,19 @@ def test_every_setting_says_what_it_is() -> None:
         {"body_limit_mib": 0},
         {"body_limit_mib": 65},
         {"drain_s": float("nan")},
+        {"head_timeout_s": 0.0},
+        {"body_timeout_s": float("inf")},
+        {"head_limit_kib": 0},
+        {"max_connections": 0},
+        {"allowed_hosts": ("http://localhost",)},
+        {"allowed_hosts": ("localhost:8000",)},
+        {"allowed_hosts": ("*",)},
+        {"allowed_hosts": ("a\n",)},
+        {"allowed_hosts": "localhost"},
+        {"allowed_origins": ("localhost",)},
+        {"allowed_origins": ("https://example.org/",)},
+        {"allowed_origins": ("null",)},
+        {"allowed_origins": ("*",)},
         {"sandbox_ttl_s": 7200.0},
         {"hots": "127.0.0.1"},
     ],
