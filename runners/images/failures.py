@@ -27,8 +27,18 @@ def sentence(error: Exception, doing: str, disk: Path) -> str:
     if error.errno not in (errno.ENOSPC, errno.EDQUOT):
         place = f": {error.filename}" if error.filename else ""
         return f"{doing} failed: {error.strerror or error}{place}"
+    return f"{doing} failed: {error.strerror}; {no_room(disk)}"
+
+
+def ran_out_of_room(output: str) -> bool:
+    """Does a program's output say that a disk is full? Its status does not, and it may have tidied up since."""
+    return os.strerror(errno.ENOSPC).lower() in output.lower()
+
+
+def no_room(disk: Path) -> str:
+    """What to do about a disk that is full: `disk` is a path on it."""
     return (
-        f"{doing} failed: {error.strerror}; now that its unfinished files are gone, {_free(disk)}; "
+        f"now that unfinished files are gone, {_free(disk)}; "
         "make room there, or let PETRI_STATE_DIR name a directory on a larger disk (`petri doctor` says how large)"
     )
 

@@ -18,10 +18,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from runners.images.failures import sentence, was_interrupted
+from runners.images.failures import no_room, ran_out_of_room, sentence, was_interrupted
 
 #: How much of a failed step is shown. Compilers and apt put the reason into their last lines.
 _TAIL_LINES = 25
+_TAIL_COLUMNS = 200  # some quote a command with a hundred arguments
 #: How much of the log is read to find those lines, and the last line to show while a step goes on.
 _TAIL_BYTES = 1 << 16
 _LAST_LINE_BYTES = 1 << 12
@@ -49,6 +50,10 @@ class BuildError(Exception):
     def __str__(self) -> str:
         message = super().__str__()
         return message if self.log is None else f"{message}\nthe log: {self.log}"
+
+
+class CommandFailed(BuildError):
+    """A command could not be started, or ended with another status than 0."""
 
 
 class State(enum.Enum):
@@ -128,9 +133,10 @@ class Steps:
             if was_interrupted(error):
                 self._say_if_possible("interrupted, and then:", *traceback.format_exception(error))
                 raise KeyboardInterrupt from error
-            failure = error if isinstance(error, BuildError) else BuildError(sentence(error, doing, self._disk))
+            failure = self._failure(error, doing)
             if failure.log is None:  # else it has been written down
-                more = traceback.format_exception(error) if failure is not error or error.__cause__ else ()
+                plain = isinstance(error, BuildError) and not error.__cause__
+                more = () if plain else traceback.format_exception(error)
                 self._say_if_possible(f"failed: {failure}", *more)
                 failure.log = self.log
             if failure is error:
@@ -139,6 +145,11 @@ class Steps:
         except BaseException as error:
             self._say_if_possible(f"ended by {type(error).__name__}")
             raise
+
+    def _failure(self, error: Exception, doing: str) -> BuildError:
+        if isinstance(error, CommandFailed) and error.log is None:
+            return BuildError(f"{doing} failed: {error}")  # the name of a program does not tell what it was for
+        return error if isinstance(error, BuildError) else BuildError(sentence(error, doing, self._disk))
 
     def say(self, text: str) -> None:
         with self.log.open("a") as log:
@@ -157,7 +168,7 @@ class Steps:
         return ""
 
     def run(self, argv: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> None:
-        """Run a command with its output in the log. A failure is a `BuildError` with the end of that output."""
+        """Run a command with its output in the log. `CommandFailed` has the end of that output."""
         self.say(f"$ {' '.join(argv)}")
         begin = self.log.stat().st_size
         with self.log.open("ab") as log:
@@ -173,7 +184,7 @@ class Steps:
                         start_new_session=True,  # a group of its own: the end of it is the end of all it started
                     )
                 except OSError as error:
-                    raise BuildError(f"{argv[0]} cannot be started: {error.strerror}") from error
+                    raise CommandFailed(f"{argv[0]} cannot be started: {error.strerror}") from error
             try:
                 if interrupted:
                     raise KeyboardInterrupt
@@ -182,9 +193,15 @@ class Steps:
                 _end_group(process)
                 raise
         if status:
-            lines = _end_of(self.log, begin, _TAIL_BYTES).splitlines()[-_TAIL_LINES:]
+            output = _end_of(self.log, begin, _TAIL_BYTES)
+            lines = [f"    {_shortened(line)}" for line in output.splitlines()[-_TAIL_LINES:]]
             shown = ":" if lines else " and said nothing"
-            raise BuildError("\n    ".join([f"{argv[0]} ended with status {status}{shown}", *lines]))
+            hint = [no_room(self._disk)] if ran_out_of_room(output) else []
+            raise CommandFailed("\n".join([f"{argv[0]} ended with status {status}{shown}", *lines, *hint]))
+
+
+def _shortened(line: str) -> str:
+    return line if len(line) <= _TAIL_COLUMNS else f"{line[: _TAIL_COLUMNS - 1]}…"
 
 
 def _end_of(path: Path, begin: int, most: int) -> str:

@@ -114,7 +114,7 @@ def load(
             member.size = len(encoded)
             tar.addfile(member, io.BytesIO(encoded))
     with archive.open("rb") as file, _patience(client, _SILENT_S):
-        answers = client.api.load_image(file) or ()  # type: ignore[no-untyped-call]
+        answers = client.api.load_image(file, quiet=False) or ()  # type: ignore[no-untyped-call]
         _follow(answers, steps, f"the engine refused the image {name}")
     archive.unlink()
     made = present(client, name)
@@ -141,6 +141,7 @@ def run_inside(
         image, entrypoint=argv, network_disabled=True, working_dir="/", labels={LABEL_BUILD: image}
     )["Id"]
     try:
+        steps.say(f"$ {' '.join(argv)} (in a container of {image})")
         client.api.start(container)
         with _patience(client, _SILENT_S):
             for said in client.api.logs(container, stream=True, follow=True):

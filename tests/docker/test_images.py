@@ -213,7 +213,9 @@ def test_an_official_image_becomes_a_base(client: docker.DockerClient, state_dir
     image = store.find(client, "node")
     assert image is not None
     assert (image.id, image.base) == (built.id, "official")
-    assert "Loaded image: petri-test/node:latest" in (state_dir / "logs" / "image-node.log").read_text()
+    log = (state_dir / "logs" / "image-node.log").read_text()
+    assert "Loading layer" in log, "how far it is"
+    assert "Loaded image: petri-test/node:latest" in log
 
 
 def test_asking_for_another_base_makes_an_image_outdated(
@@ -264,6 +266,33 @@ def test_a_disk_that_is_full_is_explained_and_leads_to_the_log(
     assert str(failure.value).endswith(f"\nthe log: {log}") and str(failure.value).count(str(log)) == 1
     assert "OSError: [Errno 28]" in log.read_text()
     assert sorted(path.name for path in (tmp_path / "images").rglob("*") if path.is_file()) == ["lock"]
+
+
+def test_what_a_command_in_a_container_says_is_in_the_log(client: docker.DockerClient, tmp_path: Path) -> None:
+    steps = Steps("python", 1, lambda step: None, tmp_path / "log")
+    argv = ["python3", "-c", "print('prepared')"]
+
+    with steps.step("adding the worker"):
+        store.run_inside(client, "petri/python", argv, "/opt/petri/python", steps, tmp_path / "made.tar")
+
+    assert steps.log.read_text().splitlines()[1:] == [
+        "$ python3 -c print('prepared') (in a container of petri/python)",
+        "prepared",
+    ]
+    with tarfile.open(tmp_path / "made.tar") as made:
+        assert "python" in made.getnames()
+
+
+def test_a_command_that_fails_in_a_container_leads_to_the_log(client: docker.DockerClient, tmp_path: Path) -> None:
+    steps = Steps("python", 1, lambda step: None, tmp_path / "log")
+    argv = ["sh", "-c", "echo no; exit 7"]
+
+    with pytest.raises(BuildError, match=f" ended with status 7 in petri/python\nthe log: {steps.log}$"):
+        with steps.step("adding the worker"):
+            store.run_inside(client, "petri/python", argv, "/", steps, tmp_path / "made.tar")
+
+    assert "\nno\n" in steps.log.read_text()
+    assert client.api.containers(all=True, filters={"label": f"{store.LABEL_BUILD}=petri/python"}) == []
 
 
 class Registry(http.server.ThreadingHTTPServer):

@@ -95,16 +95,38 @@ def test_a_failed_command_shows_its_last_lines_and_where_the_others_are(steps: S
             steps.run(["sh", "-c", "seq 100; exit 7"])
 
     message = str(failure.value)
-    assert message.startswith("sh ended with status 7:\n    76\n")
+    assert message.startswith("adding python failed: sh ended with status 7:\n    76\n")
     assert message.endswith(f"    100\nthe log: {steps.log}")
     assert [step.state for step in seen] == [State.BEGUN, State.FAILED]
 
 
-def test_of_a_failed_command_that_said_a_lot_only_the_end_is_read(steps: Steps) -> None:
+def test_of_a_failed_command_that_said_a_lot_only_the_end_is_read_and_long_lines_are_shortened(steps: Steps) -> None:
     with pytest.raises(BuildError) as failure:
-        steps.run(["sh", "-c", "head -c 1000000 /dev/zero | tr '\\0' x; exit 1"])
+        steps.run(["sh", "-c", "head -c 1000000 /dev/zero | tr '\\0' x; echo; echo short; exit 1"])
 
-    assert 1000 < len(str(failure.value)) < 100_000
+    first, long, short = str(failure.value).splitlines()
+    assert (first, short) == ("sh ended with status 1:", "    short")
+    assert long == f"    {'x' * 199}…"
+    assert "x" * 1_000_000 in steps.log.read_text()
+
+
+def test_of_a_failed_command_no_more_than_the_end_is_read(steps: Steps, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(steps_module, "_TAIL_BYTES", 10)
+
+    with pytest.raises(BuildError, match=r"^sh ended with status 1:\n    7890\n    abcd$"):
+        steps.run(["sh", "-c", "echo 1234567890; echo abcd; exit 1"])
+
+
+def test_a_command_that_finds_the_disk_full_is_followed_by_what_to_do(steps: Steps) -> None:
+    with pytest.raises(BuildError) as failure:
+        with steps.step("adding python"):
+            steps.run(["sh", "-c", "/bin/echo x >/dev/full"])
+
+    first, said, hint, log = str(failure.value).splitlines()
+    assert first.startswith("adding python failed: sh ended with status ")
+    assert "No space left on device" in said
+    assert f" are free at {steps.log.parent}; make room there" in hint
+    assert log == f"the log: {steps.log}"
 
 
 def test_a_failed_command_that_said_nothing_is_not_followed_by_another_steps_output(steps: Steps) -> None:
