@@ -80,6 +80,7 @@ class FakeEngine:
         #: Step names to an event that must be set before the step goes on.
         self.gates: dict[str, anyio.Event] = {}
         self.protocol = PROTOCOL_VERSION
+        self.language: str | None = None  # what agents claim to run; None: the template's
         self._tasks: TaskGroup | None = None
 
     @asynccontextmanager
@@ -149,15 +150,15 @@ class FakeEngine:
     async def _play(self, container: FakeContainer) -> None:
         await self.step("hello", container.id)
         with suppress(OSError, anyio.ClosedResourceError, RunnerProtocolError):
-            await FakeAgent(container.agent_end, container.template, self.protocol).play()
+            await FakeAgent(container.agent_end, self.language or container.template.language, self.protocol).play()
 
 
 class FakeAgent:
     """The agent's half of the protocol, for programs of one instruction a line."""
 
-    def __init__(self, sock: socket.socket, template: Template, protocol: int) -> None:
+    def __init__(self, sock: socket.socket, language: str, protocol: int) -> None:
         self._socket = sock
-        self._template = template
+        self._language = language
         self._protocol = protocol
         self._decoder = Decoder(from_agent=False)
         self._frames: list[Frame] = []
@@ -166,7 +167,7 @@ class FakeAgent:
         hello = {
             "protocol": self._protocol,
             "agent": "fake",
-            "language": self._template.language,
+            "language": self._language,
             "language_version": "0",
         }
         await self._send(Frame(Kind.HELLO, 0, json.dumps(hello).encode()))

@@ -82,6 +82,15 @@ async def test_an_agent_of_another_version_is_not_pooled(world):
         await w.until_ready(1)
 
 
+async def test_an_image_of_another_language_is_not_pooled(world):
+    async with world(target=1) as w:
+        w.engine.language = "node"
+        await w.until(lambda: w.now.boot_failures.get("language", 0) >= 1)
+        assert w.now.ready == 0
+        w.engine.language = None
+        await w.until_ready(1)
+
+
 async def test_a_boot_that_never_says_hello_is_given_up_and_removed(world):
     async with world(target=1, boot_timeout_s=0.05) as w:
         w.engine.gates["hello"] = gate = anyio.Event()
@@ -182,23 +191,27 @@ async def test_closing_gives_a_removal_that_fails_another_try(world):
     assert lease.sandbox.state is State.GONE
 
 
-async def test_closing_destroys_leased_ones_too(world):
+async def test_closing_destroys_leased_ones_too_and_a_late_end_of_the_lease_is_harmless(world):
     async with world(target=2) as w:
         lease = await w.fleet.lease("python")
+    assert lease.sandbox.state is State.GONE
+    w.fleet.end(lease.id, "done")
     assert lease.sandbox.state is State.GONE
 
 
 async def test_draining_refuses_newcomers_and_waits_for_leases(world):
-    async with world(target=1) as w:
+    async with world(PoolSettings(drain_s=600), target=1) as w:
         lease = await w.fleet.lease("python")
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(w.fleet.drain)
             await anyio.wait_all_tasks_blocked()
+            drained_by = anyio.current_time() + 60
             with pytest.raises(Draining):
                 await w.fleet.lease("python")
             assert lease.sandbox.state is State.LEASED
             w.fleet.end(lease.id, "done")
         assert w.now.leased == 0
+        assert anyio.current_time() < drained_by
 
 
 async def test_draining_gives_up_on_a_lease_after_the_grace_period(world):
@@ -251,6 +264,35 @@ async def test_an_unknown_container_with_our_label_is_counted(world):
         w.engine.ours = ours
         await w.fleet.take_census()
         assert w.fleet.stats().unwanted == 1
+
+
+@pytest.mark.parametrize("step", ["start", "destroy"])
+async def test_a_sandbox_that_comes_or_goes_during_the_census_is_not_unwanted(world, step):
+    async with world(target=1) as w:
+        await w.until_ready(1)
+        lease = await w.fleet.lease("python")
+        await w.until_ready(1)
+        found: set[str] = set()
+        looked = anyio.Event()
+
+        async def ours() -> set[str]:
+            found.update(w.engine.containers)
+            await looked.wait()
+            return found
+
+        w.engine.ours = ours
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(w.fleet.take_census)
+            await anyio.wait_all_tasks_blocked()
+            if step == "destroy":
+                w.fleet.end(lease.id, "done")
+                await w.until(lambda: lease.sandbox.state is State.GONE)
+            else:
+                await w.fleet.lease("python")
+                await w.until_ready(1)
+                found.update(w.engine.containers)
+            looked.set()
+        assert w.fleet.stats().unwanted == 0
 
 
 async def test_refill_waits_for_a_lull_while_enough_are_ready_and_no_longer(world, monkeypatch):
