@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import anyio
+from pydantic import BaseModel
 
 from runners.channel import Channel, ChannelClosed
-from runners.messages import Exit, parse
+from runners.messages import AgentError, Exit, parse
 from runners.wire import Frame, Kind, RunnerProtocolError, encode
 
 #: From the signal to the agent's EXIT. It waits at most 100 ms for the pipes; what takes longer than this is not well.
 _END_WITHIN_S = 2.0
 
 _KILL = b'{"signal":9}'
-_ENDS = (Kind.EXIT, Kind.ERROR)
-_DURING = (Kind.STDOUT, Kind.STDERR, *_ENDS)
+_OUTPUT = (Kind.STDOUT, Kind.STDERR)
+#: What ends a run, and the report that is in it.
+_ENDS: Mapping[Kind, type[BaseModel]] = {Kind.EXIT: Exit, Kind.ERROR: AgentError}
 
 
 class Interruptible:
@@ -54,10 +58,10 @@ class Interruptible:
                 await self._channel.send(encode(Frame(Kind.SIGNAL, self._stream, _KILL)))
                 while not self._over:
                     frame = await self.receive()
-                    if frame.stream != self._stream or frame.kind not in _DURING:
+                    if frame.stream != self._stream or (frame.kind not in _OUTPUT and frame.kind not in _ENDS):
                         return False
-                    if frame.kind is Kind.EXIT:
-                        parse(Exit, frame)
+                    if frame.kind in _ENDS:
+                        parse(_ENDS[frame.kind], frame)
             except (ChannelClosed, RunnerProtocolError):
                 return False
             return True

@@ -25,7 +25,7 @@ class Lie:
     status: str
     leaves: bool = False
     refuses: bool = False  # lawfully: it says that it ran nothing
-    unquiet: bool = False  # a run that ended well, in a sandbox that cannot be used again
+    spent: bool = False  # the run has an outcome, and its sandbox is not fit for another
 
 
 def frame(kind: int, payload: bytes = b"", *, stream: int = 1, length: int | None = None) -> bytes:
@@ -50,12 +50,12 @@ TORN = {
     "a header cut off": Lie(frame(Kind.STDOUT, b"x")[:5], LOST, leaves=True),
     "a payload cut off": Lie(frame(Kind.STDOUT, b"x" * 100)[:50], LOST, leaves=True),
     "an exit cut off": Lie(_DONE[:-1], LOST, leaves=True),
-    "half a frame and silence": Lie(_DONE[:-1], "timed_out"),
-    "a megabyte announced and silence": Lie(frame(Kind.DONE, length=1 << 20), "timed_out"),
-    "nothing at all": Lie(b"", "timed_out"),
+    "half a frame and silence": Lie(_DONE[:-1], "timed_out", spent=True),
+    "a megabyte announced and silence": Lie(frame(Kind.DONE, length=1 << 20), "timed_out", spent=True),
+    "nothing at all": Lie(b"", "timed_out", spent=True),
     "nothing, and it leaves": Lie(b"", LOST, leaves=True),
     "output and it leaves": Lie(output(10), LOST, leaves=True),
-    "output and silence": Lie(output(10), "timed_out"),
+    "output and silence": Lie(output(10), "timed_out", spent=True),
 }
 
 OVERSIZE = {
@@ -69,13 +69,13 @@ OVERSIZE = {
 }
 
 ORDER = {
-    "output after the end": Lie(_DONE + output(10), "succeeded", unquiet=True),
-    "the end twice": Lie(_DONE + _DONE, "succeeded", unquiet=True),
-    "two ends that differ": Lie(exits(exit_code=3) + exits(exit_code=0), "failed", unquiet=True),
-    "an end and a refusal": Lie(_DONE + frame(Kind.ERROR, _REFUSAL), "succeeded", unquiet=True),
-    "an end and garbage": Lie(_DONE + b"\xff" * 40, "succeeded", unquiet=True),
-    "an end and half a frame": Lie(_DONE + frame(Kind.STDOUT, b"x")[:-1], "succeeded", unquiet=True),
-    "an end and a megabyte": Lie(_DONE + output(1 << 20), "succeeded", unquiet=True),
+    "output after the end": Lie(_DONE + output(10), "succeeded", spent=True),
+    "the end twice": Lie(_DONE + _DONE, "succeeded", spent=True),
+    "two ends that differ": Lie(exits(exit_code=3) + exits(exit_code=0), "failed", spent=True),
+    "an end and a refusal": Lie(_DONE + frame(Kind.ERROR, _REFUSAL), "succeeded", spent=True),
+    "an end and garbage": Lie(_DONE + b"\xff" * 40, "succeeded", spent=True),
+    "an end and half a frame": Lie(_DONE + frame(Kind.STDOUT, b"x")[:-1], "succeeded", spent=True),
+    "an end and a megabyte": Lie(_DONE + output(1 << 20), "succeeded", spent=True),
     "a refusal after output": Lie(output(10) + frame(Kind.ERROR, _REFUSAL), LOST),
     "a second hello": Lie(frame(Kind.HELLO, _HELLO, stream=0) + _DONE, LOST),
     "a hello on the run's stream": Lie(frame(Kind.HELLO, _HELLO) + _DONE, LOST),
@@ -171,14 +171,25 @@ CLAIMS = {
 }
 
 AMOUNTS = {
-    "more than is kept": Lie(output(STREAM_LIMIT + 1) + _DONE, "succeeded", unquiet=True),
-    "more than is kept, on standard error": Lie(output(OUTPUT_LIMIT, Kind.STDERR) + _DONE, "succeeded", unquiet=True),
-    "more than is allowed, and silence": Lie(output(OUTPUT_LIMIT + 1), "output_limit"),
-    "more than is allowed, on both": Lie(output(9000) + output(9000, Kind.STDERR), "output_limit"),
-    "more than is allowed, and a good end": Lie(output(OUTPUT_LIMIT + 1) + _DONE, "output_limit"),
-    "a megabyte of output": Lie(output(1 << 20, each=64 << 10), "output_limit"),
+    "more than is kept": Lie(output(STREAM_LIMIT + 1) + _DONE, "succeeded", spent=True),
+    "more than is kept, on standard error": Lie(output(OUTPUT_LIMIT, Kind.STDERR) + _DONE, "succeeded", spent=True),
+    "more than is allowed, and silence": Lie(output(OUTPUT_LIMIT + 1), "output_limit", spent=True),
+    "more than is allowed, on both": Lie(output(9000) + output(9000, Kind.STDERR), "output_limit", spent=True),
+    "more than is allowed, and a good end": Lie(output(OUTPUT_LIMIT + 1) + _DONE, "output_limit", spent=True),
+    "a megabyte of output": Lie(output(1 << 20, each=64 << 10), "output_limit", spent=True),
     "empty output": Lie(frame(Kind.STDOUT) + _DONE, LOST),
     "empty output a hundred thousand times": Lie(frame(Kind.STDERR) * 100_000, LOST),
 }
 
-LIES: dict[str, Lie] = TORN | OVERSIZE | ORDER | STREAMS | KINDS | REPORTS | LAWFUL | CLAIMS | AMOUNTS
+GROUPS: dict[str, dict[str, Lie]] = {
+    "torn": TORN,
+    "oversize": OVERSIZE,
+    "order": ORDER,
+    "streams": STREAMS,
+    "kinds": KINDS,
+    "reports": REPORTS,
+    "lawful": LAWFUL,
+    "claims": CLAIMS,
+    "amounts": AMOUNTS,
+}
+LIES: dict[str, Lie] = {name: lie for group in GROUPS.values() for name, lie in group.items()}
