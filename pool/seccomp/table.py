@@ -252,8 +252,8 @@ REFUSED = (
         "are known would be answered EPERM.",
         _names("""
             cachestat file_getattr file_setattr futex_requeue futex_wait futex_wake getxattrat listmount listns
-            listxattrat lsm_get_self_attr lsm_list_modules lsm_set_self_attr map_shadow_stack mseal removexattrat
-            rseq_slice_yield setxattrat statmount
+            listxattrat lsm_get_self_attr lsm_list_modules lsm_set_self_attr map_shadow_stack mseal open_tree_attr
+            removexattrat rseq_slice_yield set_mempolicy_home_node setxattrat statmount
         """),
     ),
     Group(
@@ -282,7 +282,7 @@ REFUSED = (
         Action.EPERM,
         "The file system is as the pool made it.",
         _names("""
-            chroot fsconfig fsmount fsopen fspick mount mount_setattr move_mount open_tree open_tree_attr pivot_root
+            chroot fsconfig fsmount fsopen fspick mount mount_setattr move_mount open_tree pivot_root
             umount2
         """),
     ),
@@ -330,7 +330,7 @@ REFUSED = (
         Action.EPERM,
         "Placement is the host's; move_pages also tells where others' pages lie.",
         _names("""
-            get_mempolicy mbind migrate_pages move_pages set_mempolicy set_mempolicy_home_node
+            get_mempolicy mbind migrate_pages move_pages set_mempolicy
         """),
     ),
     Group(
