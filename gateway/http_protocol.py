@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import fcntl
+import sys
+import termios
 from typing import Any, cast
 
 import httptools
@@ -330,14 +333,19 @@ class HttpProtocol(HttpToolsProtocol):
             self._taking = None
 
     def _watch_reader(self) -> None:
-        untaken = self.transport.get_write_buffer_size()
-        self._taking = self.loop.call_later(TAKE_WITHIN_S, self._end_unless_taken, untaken)
+        self._taking = self.loop.call_later(TAKE_WITHIN_S, self._end_unless_taken, self._untaken())
 
     def _end_unless_taken(self, before: int) -> None:
-        if before - self.transport.get_write_buffer_size() < TAKE_BYTES:
+        if before - self._untaken() < TAKE_BYTES:
             self.transport.abort()
         else:
             self._watch_reader()
+
+    def _untaken(self) -> int:
+        """Bytes here and in the kernel. That has room for megabytes, and asks for more only when a third of it is free,
+        so that what lies here alone does not show a client's slow progress."""
+        in_kernel = fcntl.ioctl(self.transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))
+        return self.transport.get_write_buffer_size() + int.from_bytes(in_kernel, sys.byteorder)
 
     # -- time, and the others -------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import anyio
 import anyio.lowlevel
@@ -15,6 +16,7 @@ import uvicorn
 
 from gateway.app import create_app
 from gateway.attendance import Attendance
+from gateway.context import Gateway
 from gateway.serve import uvicorn_config
 from gateway.settings import GatewaySettings
 from pool.fleet import Fleet
@@ -57,6 +59,11 @@ class Served:
     fleet: Fleet
     attendance: Attendance
     clock: Clock
+
+    @property
+    def gateway(self) -> Gateway:
+        """What its routes share."""
+        return cast(Gateway, self.server.lifespan.state["gateway"])
 
     def pool(self, template: str = "python") -> PoolSnapshot:
         return next(pool for pool in self.fleet.stats().pools if pool.template == template)
