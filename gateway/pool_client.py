@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import array
+import errno
 import logging
 import os
 import socket
 import time
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -25,6 +27,9 @@ log = logging.getLogger(__name__)
 
 #: Between attempts to reach a daemon that is away. It starts in about a second; ten attempts a second cost nothing.
 _RECONNECT_S = 0.1
+#: Packets kept for a daemon that does not read, on top of the 280 or so that its socket holds. More than the callers of
+#: one gateway: a daemon this far behind hangs, and ending the connection ends the leases.
+_OUTBOX_PACKETS = 10_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,6 +61,8 @@ class PoolClient:
         self._path = path
         self._socket: socket.socket | None = None
         self._pending: dict[int, _Pending] = {}
+        self._outbox: deque[bytes] = deque()  # packets that the socket has no room for yet
+        self._unsent = anyio.Event()
         self._next_id = 1
         self._away = "not tried yet"  # why there is no connection
 
@@ -71,6 +78,7 @@ class PoolClient:
         async with anyio.create_task_group() as tasks:
             client._open()
             tasks.start_soon(client._stay_connected)
+            tasks.start_soon(client._empty_outbox)
             try:
                 yield client
             finally:
@@ -83,7 +91,7 @@ class PoolClient:
         Cancelled at any point it leaves nothing leased.
         """
         started = time.monotonic()
-        ask_id, pending = await self._ask(op="lease", template=template)
+        ask_id, pending = self._ask(op="lease", template=template)
         try:
             await pending.arrived.wait()
         except BaseException:
@@ -114,7 +122,7 @@ class PoolClient:
 
     async def usage(self, lease: Lease) -> Usage:
         """The host's own counters for a sandbox that is still leased."""
-        _, pending = await self._ask(op="usage", lease=lease.id)
+        _, pending = self._ask(op="usage", lease=lease.id)
         await pending.arrived.wait()
         answer = self._checked(pending)
         if not isinstance(answer, UsageIs):
@@ -123,7 +131,7 @@ class PoolClient:
 
     async def stats(self) -> PoolStats:
         """Numbers of every pool."""
-        _, pending = await self._ask(op="stats")
+        _, pending = self._ask(op="stats")
         await pending.arrived.wait()
         answer = self._checked(pending)
         if not isinstance(answer, StatsAre):
@@ -132,34 +140,51 @@ class PoolClient:
 
     # -- asking -----------------------------------------------------------------------------------------------------
 
-    async def _ask(self, **values: object) -> tuple[int, _Pending]:
+    def _ask(self, **values: object) -> tuple[int, _Pending]:
         ask = Ask.model_validate({"id": self._next_id, **values})
         self._next_id += 1
-        packet = ask.model_dump_json(exclude_defaults=True).encode()
-        while True:
-            if self._socket is None:
-                raise PoolUnavailable(f"the pool daemon at {self._path} is not there: {self._away}")
-            try:
-                self._socket.send(packet)
-                break
-            except BlockingIOError:
-                await anyio.wait_writable(self._socket)
-            except OSError as error:
-                raise PoolUnavailable(f"the pool daemon at {self._path} is gone: {error.strerror}") from error
+        self._post(ask)
         pending = self._pending[ask.id] = _Pending()
         return ask.id, pending
 
     def _tell(self, ask: Ask) -> None:
         """Say something that has no answer. Lost only with the connection, which ends every lease anyway."""
+        with suppress(PoolUnavailable):
+            self._post(ask)
+
+    def _post(self, ask: Ask) -> None:
+        """Send it now, or as soon as the daemon has read what was sent before."""
         if self._socket is None:
-            return
-        try:
-            self._socket.send(ask.model_dump_json(exclude_defaults=True).encode())
-        except BlockingIOError:
-            # The daemon has not read 200 KiB of packets: it hangs. Ending the connection ends the leases.
+            raise PoolUnavailable(f"the pool daemon at {self._path} is not there: {self._away}")
+        packet = ask.model_dump_json(exclude_defaults=True).encode()
+        if not self._outbox:
+            try:
+                self._socket.send(packet)
+            except BlockingIOError:
+                pass
+            except OSError as error:  # the receiver meets the same end, and closes
+                raise PoolUnavailable(f"the pool daemon at {self._path} is gone: {error.strerror}") from error
+            else:
+                return
+        if len(self._outbox) >= _OUTBOX_PACKETS:
             self.disconnect("the pool daemon does not read")
-        except OSError:
-            pass  # the receiver meets the same end, and closes
+            raise PoolUnavailable(f"the pool daemon at {self._path} does not read")
+        self._outbox.append(packet)
+        self._unsent.set()
+
+    async def _empty_outbox(self) -> None:
+        while True:
+            await self._unsent.wait()
+            self._unsent = anyio.Event()
+            while self._outbox and (sock := self._socket) is not None:
+                try:
+                    sock.send(self._outbox[0])
+                    self._outbox.popleft()
+                except BlockingIOError:
+                    with suppress(anyio.ClosedResourceError):
+                        await anyio.wait_writable(sock)
+                except OSError:
+                    break
 
     def _checked(self, pending: _Pending) -> Answer:
         if pending.answer is None:
@@ -240,6 +265,7 @@ class PoolClient:
         anyio.notify_closing(self._socket)
         self._socket.close()
         self._socket = None
+        self._outbox.clear()
         for pending in self._pending.values():
             pending.arrived.set()
         self._pending.clear()
@@ -248,9 +274,13 @@ class PoolClient:
 def _receive_packet(sock: socket.socket) -> tuple[bytes, int | None]:
     """One packet and the descriptor it carried; close-on-exec from the start."""
     size = array.array("i").itemsize
-    packet, ancillary, _, _ = sock.recvmsg(MAX_PACKET_BYTES, socket.CMSG_LEN(size), socket.MSG_CMSG_CLOEXEC)
+    packet, ancillary, flags, _ = sock.recvmsg(MAX_PACKET_BYTES, socket.CMSG_LEN(size), socket.MSG_CMSG_CLOEXEC)
     descriptors = array.array("i")
     for level, kind, content in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
             descriptors.frombytes(content[: len(content) - len(content) % size])
+    if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+        for descriptor in descriptors:
+            os.close(descriptor)
+        raise OSError(errno.EMSGSIZE, os.strerror(errno.EMSGSIZE))
     return packet, descriptors[0] if descriptors else None

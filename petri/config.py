@@ -1,6 +1,6 @@
 """Read petri.toml and the `PETRI_*` variables once, and report every fault in them at once.
 
-The only place that reads the environment; what it finds is passed down as frozen settings.
+Pool and gateway read nothing of the environment themselves: what is found here is passed down as frozen settings.
 """
 
 from __future__ import annotations
@@ -39,6 +39,10 @@ DEFAULT_TEMPLATES: dict[str, dict[str, Any]] = {
         "timeout_s": 30.0,
     },
 }
+
+
+#: Statistics of all of them travel from pool to gateway in one packet.
+MAX_TEMPLATES = 64
 
 
 class ConfigFault(Exception):
@@ -97,8 +101,8 @@ def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> C
     valid = [
         _validated(Template, f"templates.{name}", {"name": name, **table}, faults) for name, table in templates.items()
     ]
-    if not templates:
-        faults.append("templates: there must be at least one")
+    if not 1 <= len(templates) <= MAX_TEMPLATES:
+        faults.append(f"templates: there are {len(templates)}; there must be at least one and at most {MAX_TEMPLATES}")
     if faults or pool_settings is None or gateway_settings is None:
         raise ConfigFault(faults)
     return Config(

@@ -24,7 +24,13 @@ def show(client: Client, templates: Iterable[Template]) -> bool:
     for template in templates:
         started = time.perf_counter()
         try:
-            answer = client.run({"language": template.name, "code": _CODE[template.language], "timeout_s": 30.0})
+            answer = client.run(
+                {
+                    "language": template.name,
+                    "code": _CODE[template.language],
+                    "timeout_s": min(30.0, template.max_timeout_s),
+                }
+            )
         except GatewayFault as fault:
             click.echo(f"  {template.name:<8} {fault}")
             all_right = False

@@ -73,6 +73,7 @@ class _Connection:
         self._socket = sock
         self._leases: set[str] = set()
         self._asking: dict[int, anyio.CancelScope] = {}
+        self._waiting_to_write = anyio.Lock()
 
     def __repr__(self) -> str:
         return f"<Connection fd={self._socket.fileno()} {len(self._leases)} leases, {len(self._asking)} asking>"
@@ -185,7 +186,8 @@ class _Connection:
                 socket.send_fds(self._socket, [packet], list(descriptors))
                 return True
             except BlockingIOError:
-                await anyio.wait_writable(self._socket)
+                async with self._waiting_to_write:  # a socket has room for one task that waits for it
+                    await anyio.wait_writable(self._socket)
             except OSError as error:
                 log.warning("%r cannot be answered, and is dropped: %s", self, error.strerror)
                 with suppress(OSError):

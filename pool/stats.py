@@ -54,7 +54,7 @@ class PoolSnapshot(BaseModel):
     image: str
     engine: str
     freezer: str
-    trouble: str | None  # why it cannot lease now; None while it can
+    trouble: str | None  # what keeps it from leasing at once; None when nothing does
     lease_outcomes: dict[str, int]  # hit, waited, timeout, refused
     boot_failures: dict[str, int]  # by reason
     histograms: dict[str, HistogramSnapshot]  # lease_seconds, boot_seconds, destroy_seconds, thaw_seconds

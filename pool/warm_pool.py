@@ -174,6 +174,7 @@ class WarmPool:
             await sandbox.container.thaw()
         except BaseException as error:
             self.doom(sandbox, "not thawed")
+            self.totals.lease_outcomes["refused"] += 1
             if isinstance(error, EngineError):
                 raise PoolUnavailable(f"{self!r}: {error}") from error
             raise
@@ -192,10 +193,11 @@ class WarmPool:
 
     def _refuse_what_is_hopeless(self) -> None:
         if self._draining:
-            raise Draining(f"{self!r}: shutting down", retry_after_s=5.0)
-        if (trouble := self.trouble()) and not self._ready:
             self.totals.lease_outcomes["refused"] += 1
-            raise PoolUnavailable(f"{self!r}: {trouble}", retry_after_s=max(1.0, self._backoff.remaining_s))
+            raise Draining(f"{self!r}: shutting down", retry_after_s=5.0)
+        if self._backoff.is_open and not self._ready:
+            self.totals.lease_outcomes["refused"] += 1
+            raise PoolUnavailable(f"{self!r}: {self._failing()}", retry_after_s=max(1.0, self._backoff.remaining_s))
 
     async def _wait_for_one(self) -> Sandbox:
         waiter = _Waiter()
@@ -348,14 +350,6 @@ class WarmPool:
 
     # -- looking ----------------------------------------------------------------------------------------------------
 
-    def trouble(self) -> str | None:
-        """Why nothing can be leased now and waiting will not help; None while it may."""
-        if self._draining:
-            return "draining"
-        if self._backoff.is_open:
-            return self._failing()
-        return None
-
     def readiness(self) -> str | None:
         """What keeps this pool from leasing at once, or None."""
         if self._draining:
@@ -391,9 +385,6 @@ class WarmPool:
     def ids(self) -> set[str]:
         """Of every sandbox that may exist as a container."""
         return {sandbox.id for sandbox in self._sandboxes}
-
-    def leased(self) -> int:
-        return self._count(State.LEASED)
 
     def _count(self, state: State) -> int:
         return sum(sandbox.state is state for sandbox in self._sandboxes)

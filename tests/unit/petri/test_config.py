@@ -109,7 +109,7 @@ def test_numbers_that_cannot_hold_together_are_named(tmp_path, settings, complai
         ("port = = 3", "not TOML"),
         ("pool = 3", "pool = 3: must be a table"),
         ("[templates]\npython = 3", "templates.python = 3: must be a table"),
-        ("[templates]", "templates: there must be at least one"),
+        ("[templates]", "templates: there are 0; there must be at least one and at most 64"),
     ],
 )
 def test_a_file_of_the_wrong_form_says_so(tmp_path, text, complaint):

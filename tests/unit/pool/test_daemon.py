@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import stat
 from collections.abc import AsyncIterator
@@ -10,13 +11,15 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import pytest
 import sniffio
 
 from gateway.pool_client import PoolClient
+from pool import daemon
 from pool.engine import EngineError, Usage
 from pool.errors import PoolTimeout, PoolUnavailable, UnknownTemplate
-from pool.messages import new_socket
+from pool.messages import MAX_PACKET_BYTES, new_socket
 from pool.template import Template
 from pool.testing import fake_pool_daemon
 from runners.execution import Execution, ProgramFile, execute
@@ -227,3 +230,84 @@ async def test_descriptors_do_not_leak_from_lease_to_lease(path):
         for _ in range(10):
             await lease_and_release()
         assert len(os.listdir("/proc/self/fd")) <= before + 1
+
+
+@pytest.mark.parametrize(
+    "packet", [b"{}", b"not json", b" " * (MAX_PACKET_BYTES + 1)], ids=["json", "text", "too long"]
+)
+async def test_a_daemon_that_talks_nonsense_is_left(path, packet):
+    with daemon.listening(path) as listener:
+        async with PoolClient.connect(path) as client:
+            await anyio.wait_readable(listener)
+            peer, _ = listener.accept()
+            peer.setblocking(False)
+            with peer:
+                asked = anyio.Event()
+
+                async def ask() -> None:
+                    with pytest.raises(PoolUnavailable, match="went away"):
+                        await client.lease("python")
+                    asked.set()
+
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(ask)
+                    await anyio.wait_readable(peer)
+                    peer.send(packet)
+                    with anyio.fail_after(5):
+                        await asked.wait()
+
+
+async def test_a_gateway_that_does_not_read_its_answers_costs_nobody_else_anything(path):
+    async with fake_pool_daemon([PYTHON], path) as (_, fleet):
+        with new_socket() as deaf:
+            deaf.connect(str(path))
+            deaf.setblocking(True)
+            deaf.settimeout(5)
+            for number in range(600):  # more answers than the socket holds
+                await anyio.to_thread.run_sync(deaf.send, b'{"id":%d,"op":"stats"}' % number)
+            async with PoolClient.connect(path) as client:
+                with anyio.fail_after(5):
+                    lease = await client.lease("python")
+                client.release(lease, "done")
+                await settled(fleet, lambda: counts(fleet) == (0, 0))
+
+
+async def test_more_than_the_socket_holds_is_asked_and_ended_in_order(path):
+    with daemon.listening(path) as listener:
+        async with PoolClient.connect(path) as client:
+            await anyio.wait_readable(listener)
+            peer, _ = listener.accept()
+            peer.setblocking(False)
+            with peer:
+                async with anyio.create_task_group() as tasks:
+                    for _ in range(1000):
+                        tasks.start_soon(client.lease, "python")
+                    await anyio.wait_all_tasks_blocked()
+                    heard = []
+                    with anyio.fail_after(5):
+                        while len(heard) < 1000:
+                            try:
+                                heard.append(json.loads(peer.recv(4096))["id"])
+                            except BlockingIOError:
+                                await anyio.wait_readable(peer)
+                    assert heard == sorted(heard)
+                    tasks.cancel_scope.cancel()
+
+
+async def test_one_who_asks_while_the_connection_ends_is_told_that_it_is_gone(path):
+    with daemon.listening(path) as listener:
+        async with PoolClient.connect(path) as client:
+            await anyio.wait_readable(listener)
+            peer, _ = listener.accept()
+            peer.setblocking(False)
+            with peer:
+
+                async def ask() -> None:
+                    with pytest.raises(PoolUnavailable):
+                        await client.lease("python")
+
+                async with anyio.create_task_group() as tasks:
+                    for _ in range(5000):  # more than the socket holds: the last ones wait until they may write
+                        tasks.start_soon(ask)
+                    await anyio.wait_all_tasks_blocked()
+                    client.disconnect("a test says so")

@@ -254,6 +254,7 @@ async def test_an_engine_that_cannot_thaw_costs_the_sandbox_not_the_pool(world):
         with pytest.raises(PoolUnavailable, match="thaw was told to fail"):
             await w.fleet.lease("python")
         w.engine.faults = {}
+        assert w.now.lease_outcomes["refused"] == 1
         assert w.now.leased == 0
         assert (await w.fleet.lease("python")).sandbox.state is State.LEASED
 
