@@ -131,19 +131,24 @@ def gateway(context: _Context) -> None:
 
 
 @main.command()
+@click.option("--strict", is_flag=True, help="Judge for hostile code: what production mode would refuse is bad.")
 @_json
 @_pass
-def doctor(context: _Context, as_json: bool) -> None:
-    """Check this machine, and say what to do about each fault. Status 1 if there is one."""
-    from petri.doctor import examine
+def doctor(context: _Context, strict: bool, as_json: bool) -> None:
+    """Check this machine, and say what to do about what is not well. Status 1 if anything is bad.
 
-    findings = examine(context.config)
+    What is bad for hostile code only is a warning unless --strict is given or pool.production is set.
+    """
+    from petri.doctor import examine, summary
+
+    findings = examine(context.config, strict=strict)
     if as_json:
         click.echo(json.dumps([finding.as_json() for finding in findings], indent=2))
     else:
         for finding in findings:
             click.echo(finding.as_text())
-    sys.exit(any(finding.is_fault for finding in findings))
+        click.echo(summary(findings))
+    sys.exit(any(finding.is_bad for finding in findings))
 
 
 @main.group()

@@ -12,6 +12,7 @@ import time
 import anyio
 
 from petri.config import Config
+from petri.doctor import refusal
 from pool import daemon, pool_lock
 from pool.docker_engine import DockerEngine
 from pool.engine import EngineError
@@ -30,16 +31,16 @@ def run(config: Config) -> int:
     """Until SIGINT or SIGTERM; a second one does not wait for leases, nor the first for a sweep. The exit status."""
     try:
         with pool_lock.held(config.pool_lock):
-            anyio.run(_serve, config, backend_options={"use_uvloop": True})
+            status = anyio.run(_serve, config, backend_options={"use_uvloop": True})
     except pool_lock.PoolIsRunning as error:
         log.error("%s", error)
         return 1
-    _leave_stuck_threads()
-    return 0
+    _leave_stuck_threads(status)
+    return status
 
 
-def _leave_stuck_threads() -> None:
-    """End the process here if a call to a hung engine would keep it from ending."""
+def _leave_stuck_threads(status: int) -> None:
+    """End the process here, with `status`, if a call to a hung engine would keep it from ending."""
     give_up = time.monotonic() + _THREADS_S
     others = [thread for thread in threading.enumerate() if thread is not threading.main_thread() and not thread.daemon]
     for thread in others:
@@ -48,10 +49,11 @@ def _leave_stuck_threads() -> None:
         log.warning("the engine has not answered %d calls; leaving them", len(stuck))
         logging.shutdown()
         sys.stderr.flush()
-        os._exit(0)
+        os._exit(status)
 
 
-async def _serve(config: Config) -> None:
+async def _serve(config: Config) -> int:
+    status = 0
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with anyio.create_task_group() as tasks:
             stopping, serving = anyio.Event(), anyio.Event()
@@ -64,12 +66,17 @@ async def _serve(config: Config) -> None:
                     stopping.set()
 
             tasks.start_soon(heed_signals)
-            await _until_stopped(config, stopping, serving)
+            status = await _until_stopped(config, stopping, serving)
             tasks.cancel_scope.cancel()
+    return status
 
 
-async def _until_stopped(config: Config, stopping: anyio.Event, serving: anyio.Event) -> None:
+async def _until_stopped(config: Config, stopping: anyio.Event, serving: anyio.Event) -> int:
     engine = await _connected(config)
+    # Only now: an engine that is still starting with the machine is waited for, not refused.
+    if reason := await anyio.to_thread.run_sync(refusal, config, abandon_on_cancel=True):
+        log.error("%s", reason)
+        return 1
     facts = engine.facts()
     log.info("engine: %s; freezer: %s (%s)", facts.engine, facts.freezer, facts.why)
     # As root the gateway gives root up and must still reach the socket; else both run as the same user.
@@ -84,6 +91,7 @@ async def _until_stopped(config: Config, stopping: anyio.Event, serving: anyio.E
                 log.info("draining: %r", fleet)
                 await fleet.drain()
                 answering.cancel_scope.cancel()
+    return 0
 
 
 async def _connected(config: Config) -> DockerEngine:

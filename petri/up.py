@@ -41,6 +41,7 @@ def run(config: Config, arguments: list[str], *, show_samples: bool, once: bool)
     `arguments` go before the name of the service, so that it reads the same configuration.
     """
     _refuse_if_taken(config)
+    _refuse_if_unfit(config)
     try:
         with pool_lock.held(config.up_lock), _signals(), _services(config, arguments) as services:
             return _serve(config, services, show_samples=show_samples, once=once)
@@ -67,6 +68,7 @@ def _serve(config: Config, services: _Services, *, show_samples: bool, once: boo
 def detach(config: Config, arguments: list[str], *, show_samples: bool) -> int:
     """Start `petri up` in the background; return when it is ready. `down` ends it."""
     _refuse_if_taken(config)
+    _refuse_if_unfit(config)
     config.logs.mkdir(parents=True, exist_ok=True)
     log = config.logs / f"petri-{config.pool.name}.log"
     with log.open("w") as output:
@@ -105,6 +107,15 @@ def _refuse_if_taken(config: Config) -> None:
     except OSError as error:
         where = f"{config.gateway.host} port {config.gateway.port}"
         raise UpFault(f"cannot listen on {where}: {error.strerror}; --port chooses another") from error
+
+
+def _refuse_if_unfit(config: Config) -> None:
+    """Said here, where a person reads it; the pool itself refuses as well."""
+    if config.pool.production:
+        from petri.doctor import refusal  # with the whole of the engine's client, which nothing else here needs
+
+        if reason := refusal(config):
+            raise UpFault(reason)
 
 
 def down(config: Config) -> int:
