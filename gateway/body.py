@@ -18,27 +18,21 @@ async def read_json(request: Request, limit: int) -> object:
 
     How long it may take to come in is the protocol's to watch; a body that is late ends in `ClientGone`.
     """
-    _check_media_type(request)
+    for name, value in request.scope["headers"]:
+        if name == b"content-length":
+            if int(value) > limit:
+                raise _too_large(f"the body is {int(value)} bytes", limit)
+        elif name == b"content-type":
+            # A body without is taken for JSON, for tools that send none; another type says that it means something else
+            # than we would read.
+            if value.partition(b";")[0].strip().lower() != b"application/json":
+                raise _of_another_kind("as Content-Type: application/json, not", value)
+        elif name == b"content-encoding" and value.strip().lower() != b"identity":
+            raise _of_another_kind("as it is, without Content-Encoding:", value)
     return strict_json.parse(await _read(request, limit))
 
 
-def _check_media_type(request: Request) -> None:
-    kind = request.headers.get("content-type")
-    # None is for tools that send none; another type says that the body means something else than we would read.
-    if kind is not None and kind.partition(";")[0].strip().lower() != "application/json":
-        detail = f"the body must be sent as Content-Type: application/json, not {kind[:100]!r}"
-        raise Problem("unsupported_media_type", detail)
-    coding = request.headers.get("content-encoding", "identity")
-    if coding.strip().lower() != "identity":
-        raise Problem(
-            "unsupported_media_type", f"the body must be sent as it is, without Content-Encoding: {coding[:100]}"
-        )
-
-
 async def _read(request: Request, limit: int) -> bytes:
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > limit:
-        raise _too_large(f"the body is {declared[:20]} bytes", limit)
     chunks: list[bytes] = []
     size = 0
     while True:
@@ -56,3 +50,7 @@ async def _read(request: Request, limit: int) -> bytes:
 
 def _too_large(what: str, limit: int) -> Problem:
     return Problem("body_too_large", f"{what}; the limit is {limit} bytes ({limit >> 20} MiB)")
+
+
+def _of_another_kind(how: str, given: bytes) -> Problem:
+    return Problem("unsupported_media_type", f"the body must be sent {how} {given[:100].decode('latin-1')!r}")

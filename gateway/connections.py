@@ -6,21 +6,19 @@ import enum
 from typing import Protocol
 
 
-class Stage(enum.Enum):
-    """What a connection is at, as far as letting it go is concerned."""
+class Stage(enum.IntEnum):
+    """What a connection is at; in the order in which they make room, the first first.
 
-    CLOSING = "closing"  # has its last answer; stays a moment so that the answer is not lost
-    WAITING = "waiting"  # new, and nothing has come yet
-    HEAD = "head"  # a request's head is coming in
-    IDLE = "idle"  # has had an answer, and may ask again
-    BODY = "body"  # a request's body is coming in
-    SERVED = "served"  # at least one whole request is owed its answer
+    POLICY: a client in good health sends a head within milliseconds, so those found at it when there is no room are
+    nearly always slow on purpose. Whoever is owed an answer never makes room: code may be running for it.
+    """
 
-
-#: POLICY: who makes room first; among equals, who has been at it the longest. A client in good health sends a head
-#: within milliseconds, so those found at it when there is no room are nearly always slow on purpose. Whoever is owed an
-#: answer never makes room: code may be running for it.
-_MAKE_ROOM = (Stage.CLOSING, Stage.WAITING, Stage.HEAD, Stage.IDLE, Stage.BODY)
+    CLOSING = 0  # has its last answer, and stays a moment so that the answer is not lost
+    WAITING = 1  # new, and nothing has come yet
+    HEAD = 2  # a request's head is coming in
+    IDLE = 3  # has had an answer, and may ask again
+    BODY = 4  # a request's body is coming in
+    SERVED = 5  # a whole request is owed its answer
 
 
 class Connection(Protocol):
@@ -35,19 +33,19 @@ class Connections:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._at: dict[Stage, dict[Connection, None]] = {stage: {} for stage in Stage}  # in order of arrival there
+        self._at: list[dict[Connection, None]] = [{} for _ in Stage]  # by stage, in order of arrival there
 
     def __len__(self) -> int:
-        return sum(map(len, self._at.values()))
+        return sum(map(len, self._at))
 
     def __repr__(self) -> str:
-        counts = ", ".join(f"{len(there)} {stage.value}" for stage, there in self._at.items() if there)
+        counts = ", ".join(f"{len(self._at[stage])} {stage.name.lower()}" for stage in Stage if self._at[stage])
         return f"<Connections {len(self)}/{self._most}{': ' if counts else ''}{counts}>"
 
     def admit(self, connection: Connection) -> bool:
         """Take a new one in, as WAITING, if need be in another's place. Otherwise it is CLOSING, and must be closed."""
         while len(self) >= self._most:
-            there = next((self._at[stage] for stage in _MAKE_ROOM if self._at[stage]), None)
+            there = next(filter(None, self._at[: Stage.SERVED]), None)
             if there is None:
                 self._at[Stage.CLOSING][connection] = None
                 return False
@@ -59,8 +57,9 @@ class Connections:
 
     def move(self, connection: Connection, was: Stage, now: Stage) -> None:
         """What `connection` is at has changed. One that had to make room is not known any more, and stays so."""
-        if connection in self._at[was]:
-            del self._at[was][connection]
+        before = self._at[was]
+        if connection in before:
+            del before[connection]
             self._at[now][connection] = None
 
     def closed(self, connection: Connection, was: Stage) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from functools import lru_cache
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -18,6 +19,11 @@ from gateway.settings import GatewaySettings
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 #: What a browser says of a request from the same origin, and of one that the user typed in.
 _OWN_SITE = frozenset({b"same-origin", b"none"})
+
+#: A name, an address or a port longer than they come is nobody's.
+_LONGEST_HOST = 253 + len(".:65535")
+#: Hosts whose answer is remembered. Clients of one server use a handful.
+_REMEMBERED = 256
 
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]*)?")
 
@@ -34,6 +40,7 @@ class CrossOriginProtection:
         # Who must show a key cannot be impersonated by a page that has none; there, names are checked only if any are
         # configured. On loopback there are no keys, and the name is all that tells a page that was rebound.
         self._knows_names = bool(settings.allowed_hosts) or _is_loopback(settings.host)
+        self._is_ours = lru_cache(_REMEMBERED)(self._look_up)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and (why := self._refusal(scope)) is not None:
@@ -51,7 +58,7 @@ class CrossOriginProtection:
             elif name == b"sec-fetch-site":
                 site = value
         # HTTP/1.0 may be without Host; no browser is.
-        if host is not None and self._knows_names and not self._is_ours(host):
+        if host is not None and self._knows_names and (len(host) > _LONGEST_HOST or not self._is_ours(host)):
             return f"there is no {_shown(host)} here; if it is this server's name, name it in gateway.allowed_hosts"
         if scope["method"] in _SAFE or (origin is not None and origin in self._origins):
             return None
@@ -64,7 +71,7 @@ class CrossOriginProtection:
         page = "a web page" if origin is None else f"a web page of {_shown(origin)}"
         return f"{page} may not change anything here; if it is to, name its origin in gateway.allowed_origins"
 
-    def _is_ours(self, host: bytes) -> bool:
+    def _look_up(self, host: bytes) -> bool:
         """An address is always ours: only a name can be made to mean another machine."""
         found = _HOST.fullmatch(host.decode("latin-1").lower())
         if found is None:

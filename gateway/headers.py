@@ -38,6 +38,8 @@ def request_id(received: Headers) -> bytes:
 def complete(headers: Headers, id_of_request: bytes) -> list[tuple[bytes, bytes]]:
     """An answer's own headers with those of every answer."""
     all_of_them = [*headers, (b"x-request-id", id_of_request), *SECURITY]
-    if not any(name == POLICY[0] for name, _ in all_of_them):
-        all_of_them.append(POLICY)
+    for name, _ in all_of_them:
+        if name == b"content-security-policy":
+            return all_of_them
+    all_of_them.append(POLICY)
     return all_of_them

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import anyio
 import pytest
+from trio.testing import MockClock
 
 from gateway.outcomes import status_of
 from runners import execution
@@ -156,12 +157,42 @@ async def test_a_flood_that_takes_no_input_ends_at_the_output_limit_not_at_the_d
     assert (outcome.output_limit, outcome.signal, outcome.sandbox_spent) == (True, 9, True)
 
 
-async def test_a_run_byte_by_byte_leaves_time_to_the_others() -> None:
-    with channel_of(Endless(frame(Kind.STDOUT, b"x"), for_s=3.0)) as channel:
-        before, started = time.thread_time(), time.monotonic()
-        await execute(channel, run(timeout_s=0.3, output_limit=1 << 50))
-        worked_s, took_s = time.thread_time() - before, time.monotonic() - started
-    assert worked_s < 0.75 * took_s  # less than half where a turn takes 3 ms; slower machines are allowed for
+@pytest.mark.parametrize("anyio_backend", [("trio", {"clock": MockClock(autojump_threshold=0)})], indirect=True)
+async def test_a_channel_full_of_headers_rests_after_each_turn() -> None:
+    """On a clock that only moves while everybody sleeps: without rests, this run never ends."""
+    reads = 0
+
+    class Counted(Endless):
+        def recv(self, most: int, flags: int = 0) -> bytes:
+            nonlocal reads
+            reads += 1
+            return super().recv(most, flags)
+
+    with channel_of(Counted(frame(Kind.STDOUT, b"x"), for_s=3.0)) as channel:
+        outcome = await execute(channel, run(timeout_s=0.5, output_limit=1 << 50))
+    assert outcome.timed_out
+    assert reads <= 2 * (0.5 + _SOON_S) / 0.005 + 2  # two reads a turn, 5 ms between two turns
+
+
+@pytest.mark.parametrize("anyio_backend", [("trio", {"clock": MockClock(autojump_threshold=0)})], indirect=True)
+async def test_a_channel_with_large_frames_does_not_rest() -> None:
+    said = frame(Kind.STDOUT, bytes(64 << 10)) * 100 + exits()
+    with channel_of(Scripted(said, for_s=0.0)) as channel:
+        started = anyio.current_time()
+        await execute(channel, run(output_limit=1 << 50))
+        assert anyio.current_time() == started
+
+
+@pytest.mark.parametrize("garbage", [b"\0" * 8, b"\x03\0\0\0\0\0\0\x01x", b"\x01\0\x01\0\0\0\0\x01x"])
+async def test_what_docker_did_not_send_ends_the_connection_after_what_it_did(garbage: bytes) -> None:
+    with channel_of(Scripted(garbage, for_s=0.0), Transport.DOCKER) as channel:
+        with pytest.raises(RunnerProtocolError, match="not an attach stream header"):
+            await execute(channel, run())
+    with channel_of(Scripted(chunk(1, exits()) + garbage, for_s=0.0), Transport.DOCKER) as channel:
+        assert (await execute(channel, run())).exit_code == 0
+        assert not channel.is_quiet()
+        with pytest.raises(RunnerProtocolError, match="not an attach stream header"):
+            await channel.receive()
 
 
 MEMORY: dict[str, Callable[[], bytes]] = {
