@@ -16,12 +16,14 @@ from pool.engine import Usage
 from pool.errors import PoolError
 from pool.stats import PoolStats
 from runners.channel import ChannelClosed
-from runners.execution import Execution, FrameStream, NotExecuted, Outcome, execute
+from runners.execution import Died, Execution, FrameStream, NotExecuted, Outcome, execute
 from runners.wire import RunnerProtocolError
 
 #: For the host's counters, after the run. They are one small file's worth; a daemon that takes longer is in trouble,
 #: and the answer goes out without them.
-_USAGE_WITHIN_S = 1.0
+_USAGE_WITHIN_S = 0.2
+#: The same after the agent's death. Its counters go with it, and then the engine is asked until it has noticed.
+_USAGE_OF_THE_DEAD_WITHIN_S = 2.0
 
 
 class Pool(Protocol):
@@ -41,10 +43,10 @@ class OomKills:
         self._lease = lease
         self._seen = 0
 
-    async def rose(self) -> bool:
+    async def rose(self, within_s: float = _USAGE_WITHIN_S) -> bool:
         """Since it was asked last. False where the host cannot tell, or the pool does not answer."""
         kills = self._seen
-        with anyio.move_on_after(_USAGE_WITHIN_S), suppress(PoolError):
+        with anyio.move_on_after(within_s), suppress(PoolError):
             kills = (await self._pool.usage(self._lease)).oom_kills
         rose, self._seen = kills > self._seen, kills
         return rose
@@ -65,13 +67,19 @@ async def conduct(
             raise SandboxLost("it died, or spoke out of turn, before anything was sent to it", ran=False)
         try:
             outcome = await execute(channel or lease.channel, execution)
+        except Died as error:
+            # The kernel may have taken the agent, when a guest had made itself smaller than it.
+            if not await oom_kills.rose(_USAGE_OF_THE_DEAD_WITHIN_S):
+                status = LOST
+                raise SandboxLost(str(error), ran=True) from error
+            outcome = replace(error.outcome, oom=True)
         except NotExecuted as error:
             status = None  # no run, so none to count
             raise of_not_executed(error, _subject(execution)) from error
         except (ChannelClosed, RunnerProtocolError) as error:
             status = LOST
             raise SandboxLost(str(error), ran=True) from error
-        if outcome.exit_code != 0 and await oom_kills.rose():
+        if outcome.exit_code != 0 and not outcome.oom and await oom_kills.rose():
             outcome = replace(outcome, oom=True)
         status = status_of(outcome)
         metrics.run_took(lease.template, outcome.duration_s)

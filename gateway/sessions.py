@@ -167,10 +167,10 @@ class Sessions:
             outcome = await conduct(sandbox.lease, plan.execution, sandbox.oom_kills, self._metrics, channel)
             if not outcome.sandbox_spent:
                 died = None
+            elif outcome.oom:
+                died = "oom"
             return outcome
         except SandboxLost:
-            if await sandbox.oom_kills.rose():
-                died = "oom"
             raise
         except Problem:
             died = None  # nothing ran

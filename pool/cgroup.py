@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,14 +60,21 @@ class Cgroup:
     memory: Path | None
     cpuacct: Path | None
 
+    @property
+    def counts_memory(self) -> bool:
+        """True where there was something to count by when the container started."""
+        return self.unified is not None or self.memory is not None
+
     @classmethod
-    def of_process(cls, pid: int, hierarchy: Hierarchy, proc: Path = Path("/proc")) -> Cgroup:
-        """Of the container whose first process is `pid`. Raises OSError when there is no such process."""
+    def of_container(cls, container_id: str, pid: int, hierarchy: Hierarchy, proc: Path = Path("/proc")) -> Cgroup:
+        """Of the container whose first process is, or was, `pid`. Raises OSError when it is not there any more."""
         paths: dict[str, str] = {}
         for line in (proc / str(pid) / "cgroup").read_text().splitlines():
             _, controllers, path = line.split(":", 2)
             for controller in controllers.split(","):
                 paths[controller] = path
+        if not any(container_id in path for path in paths.values()):
+            raise ProcessLookupError(errno.ESRCH, f"process {pid} is another one now")
 
         def directory(root: Path | None, controller: str) -> Path | None:
             path = paths.get(controller)
@@ -82,16 +90,24 @@ class Cgroup:
             cpuacct=directory(hierarchy.cpuacct, "cpuacct"),
         )
 
-    def usage(self) -> Usage:
-        """What the kernel counted so far. A counter that cannot be read counts as unknown."""
+    def usage(self) -> Usage | None:
+        """What the kernel counted so far; None where it cannot be seen, or is gone together with the last process."""
+        if self.unified is not None:
+            oom_kills = _named_number(self.unified / "memory.events", "oom_kill")
+        elif self.memory is not None:
+            oom_kills = _named_number(self.memory / "memory.oom_control", "oom_kill")
+        else:
+            oom_kills = None
+        if oom_kills is None:
+            return None
         if self.unified is not None:
             return Usage(
-                oom_kills=_named_number(self.unified / "memory.events", "oom_kill") or 0,
+                oom_kills=oom_kills,
                 memory_peak_bytes=_number(self.unified / "memory.peak"),
                 cpu_ns=_times_1000(_named_number(self.unified / "cpu.stat", "usage_usec")),
             )
         return Usage(
-            oom_kills=(_named_number(self.memory / "memory.oom_control", "oom_kill") if self.memory else None) or 0,
+            oom_kills=oom_kills,
             memory_peak_bytes=_number(self.memory / "memory.max_usage_in_bytes") if self.memory else None,
             cpu_ns=_number(self.cpuacct / "cpuacct.usage") if self.cpuacct else None,
         )

@@ -43,6 +43,9 @@ _T = TypeVar("_T")
 _MAKE_TIMEOUT_S = 30
 #: Deadline of one call that removes something. The engine itself gives up a kill after about 12 s.
 _REMOVE_TIMEOUT_S = 20
+#: How long the engine may take to notice that a container has ended, and between looks. It takes some 20 ms.
+_NOTICES_S = 2.0
+_LOOK_AGAIN_S = 0.02
 #: How long a caller that is cancelled waits for its half-made container to be gone, before the thread is left alone.
 _UNDO_S = 5.0
 #: Threads for calls that make, and for calls that remove: separate, so that a stuck removal cannot stop the refill.
@@ -92,9 +95,10 @@ class DockerContainer:
             await self._engine.unpause(self._id)
 
     async def usage(self) -> Usage:
-        if self._cgroup.memory is None and self._cgroup.unified is None:
-            return await self._engine.usage(self._id)
-        return self._cgroup.usage()
+        if usage := self._cgroup.usage():
+            return usage
+        # Counters that were there go when the last process does: wait for the engine to have noticed, too.
+        return await self._engine.usage(self._id, ended=self._cgroup.counts_memory)
 
 
 class DockerEngine:
@@ -180,10 +184,18 @@ class DockerEngine:
     async def unpause(self, container_id: str) -> None:
         await self._call("unpausing", lambda connection: connection.post("containers", container_id, "unpause"))
 
-    async def usage(self, container_id: str) -> Usage:
-        """What the engine itself says, for containers whose cgroup this process cannot see."""
-        state = await self._call("inspecting", lambda connection: _state(connection, container_id))
-        return Usage(oom_kills=int(state["OOMKilled"]))
+    async def usage(self, container_id: str, *, ended: bool) -> Usage:
+        """What the engine itself says, for containers whose cgroup this process cannot see, or not any more.
+
+        `ended`: the container is known to have ended, and the engine may be a moment behind.
+        """
+        with anyio.move_on_after(_NOTICES_S):
+            while True:
+                state = await self._call("inspecting", lambda connection: _state(connection, container_id))
+                if not (ended and state["Running"]):
+                    return Usage(oom_kills=int(state["OOMKilled"]))
+                await anyio.sleep(_LOOK_AGAIN_S)
+        raise EngineError("inspecting", f"container {container_id[:12]} ended, and the engine takes it for running")
 
     async def _call(self, what: str, call: Callable[[Connection], _T]) -> _T:
         def in_thread() -> _T:
@@ -262,7 +274,7 @@ class DockerEngine:
         with contextlib.suppress(OSError, EngineError):
             pid = _state(connection, container_id)["Pid"]
             if pid:
-                freezer = CgroupFreezer.of(Cgroup.of_process(pid, self._hierarchy))
+                freezer = CgroupFreezer.of(Cgroup.of_container(container_id, pid, self._hierarchy))
                 freezer.thaw()
                 freezer.close()
 
@@ -334,7 +346,7 @@ class _Start:
             connection.post("containers", container_id, "start")
             pid: int = _state(connection, container_id)["Pid"]
         try:
-            cgroup = Cgroup.of_process(pid, engine.hierarchy)
+            cgroup = Cgroup.of_container(container_id, pid, engine.hierarchy)
             if engine.freezes_cgroups:
                 self._freezer = CgroupFreezer.of(cgroup)
         except OSError as error:

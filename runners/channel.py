@@ -108,8 +108,8 @@ class Channel:
             except OSError as error:
                 raise ChannelClosed(f"receiving: {error.strerror}") from error
             if not received:
-                self._decoder.end()
-                raise ChannelClosed("the sandbox closed its channel")
+                where = ", inside a frame" if self._decoder.pending_bytes else ""
+                raise ChannelClosed(f"the sandbox closed its channel{where}")
             self._reads += 1
             self._take_in(received)
         return self._received.popleft()

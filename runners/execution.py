@@ -1,7 +1,7 @@
 """Run one program or command over a channel, and say what became of it.
 
-What the guest did is an `Outcome`. What went wrong on our side is an exception: `ChannelClosed`,
-`RunnerProtocolError` (the sandbox is lost) or `NotExecuted` (it is not, and nothing ran).
+What the guest did is an `Outcome`. What went wrong on our side is an exception: `ChannelClosed` (nothing was sent),
+`Died`, `RunnerProtocolError` (the sandbox is lost) or `NotExecuted` (it is not, and nothing ran).
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from runners.messages import AgentError, Exit, parse
 from runners.wire import MAX_PAYLOAD_BYTES, Frame, Kind, RunnerProtocolError
 
 #: How long after the run's own deadline the host waits for the agent to report it. The agent needs up to 100 ms to
-#: drain the pipes and some to kill what is left. Callers are promised an answer by their deadline + 1 s.
-HOST_GRACE_S = 1.0
+#: drain the pipes and some to kill what is left. Callers are promised an answer by their deadline + 1 s, and the rest is
+#: for the host's counters and for the answer itself.
+HOST_GRACE_S = 0.7
 
 #: How much earlier than the host's deadline the agent's may come: its milliseconds are rounded, and in a virtual
 #: machine it reads another clock. An agent that claims a timeout before that lies.
@@ -39,6 +40,14 @@ class NotExecuted(Exception):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
+
+
+class Died(ChannelClosed):
+    """The channel ended during the run. `outcome` is what had come by then, taken as killed together with the agent."""
+
+    def __init__(self, message: str, outcome: Outcome) -> None:
+        super().__init__(message)
+        self.outcome = outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +192,10 @@ class _Collected:
 
     async def until_exit(self, channel: FrameStream) -> Outcome:
         while True:
-            frame = await channel.receive()
+            try:
+                frame = await channel.receive()
+            except ChannelClosed as end:
+                raise Died(str(end), self._cut_off()) from end
             if frame.stream != self.stream:
                 raise RunnerProtocolError(f"{frame!r} on a stream that is not open")
             if frame.kind is Kind.STDOUT:

@@ -114,7 +114,7 @@ def test_ready_sandboxes_are_frozen_and_leased_ones_are_not(live):
 
     def state(container: str) -> str:
         pid = live.engine.api.inspect_container(container)["State"]["Pid"]
-        group = Cgroup.of_process(pid, Hierarchy.of_this_host())
+        group = Cgroup.of_container(container, pid, Hierarchy.of_this_host())
         if group.freezer is not None:
             return (group.freezer / "freezer.state").read_text().strip()
         assert group.unified is not None

@@ -56,7 +56,7 @@ def make_v2(tmp_path: Path) -> tuple[Cgroup, Path]:
     proc = tmp_path / "proc" / "42"
     proc.mkdir(parents=True)
     (proc / "cgroup").write_text("0::/docker/abc\n")
-    return Cgroup.of_process(42, Hierarchy(tmp_path, None, None, None), tmp_path / "proc"), group
+    return Cgroup.of_container("abc", 42, Hierarchy(tmp_path, None, None, None), tmp_path / "proc"), group
 
 
 def make_v1(tmp_path: Path) -> tuple[Cgroup, Path]:
@@ -72,12 +72,24 @@ def make_v1(tmp_path: Path) -> tuple[Cgroup, Path]:
     proc.mkdir(parents=True)
     (proc / "cgroup").write_text("9:memory:/docker/abc\n5:freezer:/docker/abc\n4:cpu,cpuacct:/docker/abc\n0::/\n")
     roots = Hierarchy(None, tmp_path / "freezer", tmp_path / "memory", tmp_path / "cpuacct")
-    return Cgroup.of_process(42, roots, tmp_path / "proc"), group
+    return Cgroup.of_container("abc", 42, roots, tmp_path / "proc"), group
 
 
 @pytest.mark.parametrize("make", [make_v1, make_v2])
 def test_the_kernels_counters_are_read_in_both_versions(tmp_path, make):
-    assert make(tmp_path)[0].usage() == Usage(oom_kills=2, memory_peak_bytes=1 << 20, cpu_ns=1_500_000)
+    cgroup, _ = make(tmp_path)
+    assert cgroup.usage() == Usage(oom_kills=2, memory_peak_bytes=1 << 20, cpu_ns=1_500_000)
+    for counter in (*tmp_path.rglob("memory.events"), *tmp_path.rglob("memory.oom_control")):
+        counter.unlink()
+    assert cgroup.usage() is None
+    assert cgroup.counts_memory
+
+
+@pytest.mark.parametrize("make", [make_v1, make_v2])
+def test_a_process_of_another_container_that_has_the_number_now_is_not_believed(tmp_path, make):
+    make(tmp_path)
+    with pytest.raises(ProcessLookupError, match="42"):
+        Cgroup.of_container("abd", 42, Hierarchy(tmp_path, None, None, None), tmp_path / "proc")
 
 
 @pytest.mark.parametrize(("make", "control", "frozen", "thawed"), [
@@ -109,11 +121,12 @@ async def test_a_container_that_does_not_freeze_is_an_engine_error(tmp_path, any
 def test_a_cgroup_that_this_process_cannot_see_has_no_freezer(tmp_path):
     proc = tmp_path / "proc" / "42"
     proc.mkdir(parents=True)
-    (proc / "cgroup").write_text("0::/../other\n")
-    cgroup = Cgroup.of_process(42, Hierarchy(tmp_path, None, None, None), tmp_path / "proc")
+    (proc / "cgroup").write_text("0::/../abc\n")
+    cgroup = Cgroup.of_container("abc", 42, Hierarchy(tmp_path, None, None, None), tmp_path / "proc")
     with pytest.raises(FileNotFoundError):
         CgroupFreezer.of(cgroup)
-    assert cgroup.usage() == Usage()
+    assert cgroup.usage() is None
+    assert not cgroup.counts_memory
 
 
 def test_a_lock_is_held_while_its_process_lives_and_not_a_moment_longer(tmp_path):
