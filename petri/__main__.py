@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 import click
 
+from petri import lifeline
 from petri.config import Config, ConfigFault, load, reference
 
 _STATUS_WRONG_CONFIG = 2
@@ -39,6 +40,7 @@ class _Context:
 
 _pass = click.make_pass_decorator(_Context)
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
+_end_with_starter = click.option("--end-with-starter", is_flag=True, help="End when standard input does.")
 _url = click.option("--url", metavar="URL", help="The gateway; default: PETRI_URL, else where petri.toml says.")
 
 
@@ -103,30 +105,37 @@ def up(context: _Context, port: int | None, samples: bool, once: bool, detach: b
 @_pass
 def down(context: _Context) -> None:
     """End what `petri up` started, and wait until it is gone."""
-    from petri import up as running
+    from petri.down import DownFault
+    from petri.down import down as end
 
     try:
-        sys.exit(running.down(context.config))
-    except running.UpFault as fault:
+        sys.exit(end(context.config))
+    except DownFault as fault:
         _fail(fault)
 
 
 @main.command()
+@_end_with_starter
 @_pass
-def pool(context: _Context) -> None:
+def pool(context: _Context, end_with_starter: bool) -> None:
     """Serve as the pool daemon: the one that holds the engine."""
     from petri import pool_service
 
+    if end_with_starter:
+        lifeline.end_with_the_starter()
     sys.exit(pool_service.run(context.config))
 
 
 @main.command()
+@_end_with_starter
 @_pass
-def gateway(context: _Context) -> None:
+def gateway(context: _Context, end_with_starter: bool) -> None:
     """Serve as the gateway: HTTP, without privileges."""
     from gateway.serve import serve
 
     config = context.config
+    if end_with_starter:
+        lifeline.end_with_the_starter()
     sys.exit(serve(config.gateway, config.templates))
 
 

@@ -97,9 +97,9 @@ class Petri:
         process.wait(60)
 
     def wait_until_full(self) -> None:
-        eventually(self._is_full, f"every pool at its target; logs in {self.run_dir}")
+        eventually(self.is_full, f"every pool at its target; logs in {self.run_dir}")
 
-    def _is_full(self) -> bool:
+    def is_full(self) -> bool:
         for service, process in self.processes.items():
             assert process.poll() is None, f"{service} ended:\n{(self.run_dir / f'{service}.log').read_text()[-3000:]}"
         try:
@@ -147,6 +147,29 @@ def run_directory() -> Iterator[Path]:
         path = Path(directory)
         path.chmod(0o755)
         yield path
+
+
+PYTHON_ONLY = """
+[templates.python]
+language = "python"
+image = "petri/python"
+target = 2
+"""
+
+
+@pytest.fixture
+def small():
+    """Makes Petris with two Python sandboxes each."""
+    with run_directory() as parent:
+        config = parent / "petri.toml"
+        config.write_text(PYTHON_ONLY)
+
+        def make(name: str, **environ: str):
+            directory = parent / name
+            directory.mkdir(mode=0o755)
+            return petri(directory, f"{name}-{os.getpid()}", PETRI_CONFIG=str(config), **environ)
+
+        yield make
 
 
 @pytest.fixture(scope="session")

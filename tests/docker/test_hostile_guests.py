@@ -26,6 +26,22 @@ EATS_MEMORY = {
     "go": "package main\nvar a [][]byte\n"
     "func main() { for { b := make([]byte, 8<<20); for i := range b { b[i] = 1 }; a = append(a, b) } }",
 }
+#: Pipes and files hold what memory no process owns; then many programs smaller than the agent take the rest.
+HAS_THE_AGENT_KILLED = r"""
+import contextlib, fcntl, os
+with open("/proc/self/oom_score_adj", "w") as score:
+    score.write("500")  # the agent's own
+with contextlib.suppress(OSError):  # there is an end to a user's pages of pipes
+    for _ in range(100):
+        reading, writing = os.pipe2(os.O_NONBLOCK)
+        fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 1 << 20)
+        os.set_inheritable(reading, True)
+        with contextlib.suppress(BlockingIOError):
+            while os.write(writing, bytes(1 << 16)): pass
+fill = "for place in /workspace /tmp /dev/shm; do cat /dev/zero >$place/x; done"
+many = "for i in $(seq 35); do dd if=/dev/zero of=/dev/null bs=1500K & done; wait"
+os.execv("/bin/sh", ["sh", "-c", f"{fill}; {many}"])
+"""
 FORGES_FRAMES = r"""
 import os, struct
 frame = struct.pack(">BII", 0x84, 1, 2) + b"{}"
@@ -79,6 +95,16 @@ def test_a_guest_that_never_ends_is_timed_out(live, language):
 def test_a_guest_that_eats_its_memory_is_out_of_memory(live, language):
     answer = live.run(language, EATS_MEMORY[language])
     assert (answer["status"], answer["error"]["kind"]) == ("oom", "limit"), answer
+    destroyed(live, answer)
+
+
+def test_a_guest_that_has_the_agent_killed_is_out_of_memory_with_its_sandbox(live):
+    with live.client() as client:
+        sandbox = client.post("/v1/sandboxes", json={"language": "python"}).headers["Location"]
+        answer = client.post(f"{sandbox}/exec", json={"code": HAS_THE_AGENT_KILLED}).json()
+        assert (answer["status"], answer["signal"], answer["error"]["kind"]) == ("oom", "SIGKILL", "limit"), answer
+        gone = client.post(f"{sandbox}/exec", json={"code": "print()"})
+        assert (gone.status_code, gone.json()["reason"]) == (410, "oom")
     destroyed(live, answer)
 
 

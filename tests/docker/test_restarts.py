@@ -2,34 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import signal
 
-import pytest
-
-from tests.docker.conftest import Petri, eventually, petri, run_directory
-
-PYTHON_ONLY = """
-[templates.python]
-language = "python"
-image = "petri/python"
-target = 2
-"""
-
-
-@pytest.fixture
-def small():
-    """Makes Petris with two Python sandboxes each."""
-    with run_directory() as parent:
-        config = parent / "petri.toml"
-        config.write_text(PYTHON_ONLY)
-
-        def make(name: str, **environ: str):
-            directory = parent / name
-            directory.mkdir(mode=0o755)
-            return petri(directory, f"{name}-{os.getpid()}", PETRI_CONFIG=str(config), **environ)
-
-        yield make
+from tests.docker.conftest import Petri, eventually
 
 
 def started(one: Petri) -> Petri:
@@ -102,34 +77,3 @@ def test_a_container_removed_by_hand_is_replaced_and_never_handed_out(small):
         eventually(lambda: victim not in one.containers(), "it is removed")
         assert {one.run("python", "print(1)")["status"] for _ in range(3)} == {"succeeded"}
         one.wait_until_full()
-
-
-def test_petri_up_and_down_by_the_command_line(small):
-    with small("command") as one:
-        once = one.command("up", "--once")
-        assert once.returncode == 0, once.stdout + once.stderr
-        assert "hello from Python 3." in once.stdout
-        assert not one.containers()
-        detached = one.command("up", "--detach", "--samples")
-        assert detached.returncode == 0, detached.stdout + detached.stderr
-        again = one.command("up")
-        assert again.returncode == 1
-        assert "`petri down` ends it" in again.stderr
-        one.environ["PETRI_POOL_NAME"] += "-other"
-        for way in ("--once", "--detach"):  # a stranger's answer on our port is not our own readiness
-            taken = one.command("up", way)
-            assert (taken.returncode, "cannot listen on 127.0.0.1" in taken.stderr) == (1, True), taken
-        one.environ["PETRI_POOL_NAME"] = one.name
-        shown = one.command("ps")
-        assert "python" in shown.stdout
-        (one.run_dir / "hi.py").write_text("import sys; print('hi', sys.argv[1], input()); sys.exit(7)")
-        ran = one.command("run", "--timings", "hi.py", "there", input="line\n")
-        assert (ran.returncode, ran.stdout) == (7, "hi there line\n")
-        assert "total" in ran.stderr
-        doctor = one.command("doctor")
-        assert doctor.returncode == 0, doctor.stdout
-        for subject in ("kernel", "cgroups", "engine", "freezer", "image", "permissions", "running"):
-            assert subject in doctor.stdout
-        down = one.command("down")
-        assert (down.returncode, one.containers()) == (0, {}), down.stdout + down.stderr
-        assert "not up" in one.command("down").stdout

@@ -1,0 +1,87 @@
+"""`petri down`: end what `petri up` started, and whatever an earlier one that was killed has left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import anyio
+import click
+
+from petri.config import Config
+from pool import pool_lock
+from pool.engine import EngineError
+
+#: Beyond the times that draining and closing are given, for the processes themselves to end.
+_STOP_SLACK_S = 10.0
+_LOOK_S = 0.05
+
+
+class DownFault(Exception):
+    """Something did not end; the message is for a person."""
+
+
+def longest_stop_s(config: Config) -> float:
+    """How long one of the processes may take to end before it is killed."""
+    return max(config.pool.drain_s, config.gateway.drain_s) + config.pool.close_s + _STOP_SLACK_S
+
+
+def down(config: Config) -> int:
+    """End this configuration's `petri up`, and wait until nothing of it is left. The exit status."""
+    was_up = _end("petri up", config.up_lock, 2 * longest_stop_s(config))  # one service after the other
+    was_up |= _end("its pool", config.pool_lock, longest_stop_s(config))  # whose starter was killed
+    if not was_up:
+        swept = sweep(config)
+        click.echo(f"Petri is not up.{_in_words(swept)}")
+        return 0
+    click.echo("Petri is down.")
+    return 0
+
+
+def _end(who: str, lock: Path, longest_s: float) -> bool:
+    """False if there is nothing to end."""
+    if not pool_lock.is_held(lock):
+        return False
+    pid = pool_lock.owner(lock)
+    if pid is None:
+        raise DownFault(f"{lock} names no process, though one holds it")
+    click.echo(f"Ending {who}, pid {pid} …")
+    os.kill(pid, signal.SIGTERM)
+    give_up = time.monotonic() + longest_s
+    while pool_lock.is_held(lock):
+        if time.monotonic() > give_up:
+            raise DownFault(f"pid {pid} has not ended; `kill -9 {pid}` ends it, and `petri down` then sweeps")
+        time.sleep(_LOOK_S)
+    return True
+
+
+def sweep(config: Config) -> int:
+    """Remove the containers that a pool of this name left when it was killed; how many.
+
+    Does nothing while a pool of this name runs, and where no engine answers.
+    """
+
+    from pool.docker_engine import (
+        DockerEngine,
+    )  # with the whole of the engine's client, which `petri up` can do without
+
+    async def sweep_once() -> int:
+        return await (await DockerEngine.connect(config.pool, config.pool_lock)).sweep()
+
+    try:
+        with pool_lock.held(config.pool_lock):
+            return anyio.run(sweep_once)
+    except (pool_lock.PoolIsRunning, EngineError):
+        return 0
+
+
+def sweep_after_a_kill(config: Config) -> None:
+    """The same, with a word about it."""
+    if swept := sweep(config):
+        click.echo(f"The pool was killed.{_in_words(swept)}", err=True)
+
+
+def _in_words(swept: int) -> str:
+    return f" Removed {swept} sandbox{'' if swept == 1 else 'es'} that a killed pool had left." if swept else ""
