@@ -20,7 +20,9 @@ ATTACKS = (
         row="R1",
         name="r01_fork_bomb",
         aim="Processes that multiply, each the leader of a session of its own and deaf to every signal",
-        expected=in_every_language(Contained("timed_out", {"start one more": "EAGAIN"})),
+        # What runs a Go program and tells of its end is a Go program, too: it may be the one that gets no thread.
+        expected=in_every_language(Contained("timed_out", {"start one more": "EAGAIN"}))
+        | {"go": Contained(("timed_out", "failed"), {"start one more": "EAGAIN"})},
         request={"timeout_s": 2.0},
     ),
     Attack(
