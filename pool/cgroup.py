@@ -113,6 +113,10 @@ class Cgroup:
         )
 
 
+#: Of a container whose processes this one cannot see.
+UNSEEN = Cgroup(None, None, None, None)
+
+
 def _number(path: Path) -> int | None:
     try:
         return int(path.read_text())

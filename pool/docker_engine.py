@@ -26,10 +26,11 @@ import anyio.lowlevel
 import anyio.to_thread
 
 from pool import pool_lock
-from pool.cgroup import Cgroup, Hierarchy
+from pool.cgroup import UNSEEN, Cgroup, Hierarchy
 from pool.container_config import LABEL_BOOT, LABEL_HOST, LABEL_LOCK, LABEL_POOL, LABEL_SANDBOX, Owner, container_config
 from pool.engine import EngineError, EngineFacts, Usage
 from pool.engine_api import Address, Conflict, Connection, EngineApi, NotFound, doing
+from pool.first_process import FirstProcess
 from pool.freezer import CgroupFreezer
 from pool.settings import PoolSettings
 from pool.template import Template
@@ -64,11 +65,13 @@ class DockerContainer:
         sock: socket.socket,
         freezer: CgroupFreezer | None,
         cgroup: Cgroup,
+        process: FirstProcess | None,
     ) -> None:
         self._engine = engine
         self._id = container_id
         self._socket = sock
         self._cgroup = cgroup
+        self._process = process
         self.freezer = freezer
 
     def __repr__(self) -> str:
@@ -93,6 +96,15 @@ class DockerContainer:
             self.freezer.thaw()
         else:
             await self._engine.unpause(self._id)
+
+    def is_alive(self) -> bool:
+        return self._process is None or self._process.is_alive()
+
+    def close(self) -> None:
+        """Its descriptors, once the container is gone."""
+        for held in (self.freezer, self._process, self._socket):
+            if held is not None:
+                held.close()
 
     async def usage(self) -> Usage:
         if usage := self._cgroup.usage():
@@ -163,9 +175,7 @@ class DockerEngine:
         await anyio.to_thread.run_sync(
             lambda: self.remove(container.id), limiter=self._removing, abandon_on_cancel=True
         )
-        if container.freezer is not None:
-            container.freezer.close()
-        container.socket.close()
+        container.close()
 
     async def sweep(self) -> int:
         return await anyio.to_thread.run_sync(self._sweep, limiter=self._removing, abandon_on_cancel=True)
@@ -296,6 +306,7 @@ class _Start:
         self._configure = configure
         self._socket: socket.socket | None = None
         self._freezer: CgroupFreezer | None = None
+        self._process: FirstProcess | None = None
         self._token = anyio.lowlevel.current_token()
         self._ended = anyio.Event()
         self._lock = threading.Lock()
@@ -349,16 +360,19 @@ class _Start:
             cgroup = Cgroup.of_container(container_id, pid, engine.hierarchy)
             if engine.freezes_cgroups:
                 self._freezer = CgroupFreezer.of(cgroup)
+                self._process = FirstProcess(pid)
         except OSError as error:
-            raise EngineError("died", f"the container's cgroup is not to be had, pid {pid}: {error}") from error
-        return DockerContainer(engine, container_id, self._socket, self._freezer, cgroup)
+            if engine.freezes_cgroups:
+                raise EngineError("died", f"the container's cgroup is not to be had, pid {pid}: {error}") from error
+            cgroup = UNSEEN  # the engine is on another machine, or its processes are not ours to look at
+        return DockerContainer(engine, container_id, self._socket, self._freezer, cgroup, self._process)
 
     def _heed_abandonment(self) -> None:
         if self._abandoned:
             raise EngineError("abandoned", f"{self._name}: nobody waits for it any more")
 
     def _undo(self) -> None:
-        for held in (self._socket, self._freezer):
+        for held in (self._socket, self._freezer, self._process):
             if held is not None:
                 held.close()
         try:

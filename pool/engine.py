@@ -60,6 +60,10 @@ class Container(Protocol):
         """Let them go on. Quick: this stands on the request's path."""
         ...
 
+    def is_alive(self) -> bool:
+        """False when it has ended, or will as soon as it is thawed. At once: this stands on the request's path."""
+        ...
+
     async def usage(self) -> Usage: ...
 
 

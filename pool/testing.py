@@ -43,6 +43,7 @@ class FakeContainer:
         self.frozen = False
         self.destroyed = False
         self.usage_now = Usage()
+        self.killed = False  # while frozen: it dies when it is thawed
 
     def __repr__(self) -> str:
         return f"<FakeContainer {self.id[:11]} slot {self.slot}>"
@@ -58,6 +59,9 @@ class FakeContainer:
         assert self.frozen, f"{self!r} was not frozen"
         assert not self.destroyed, f"{self!r} was destroyed"
         self.frozen = False
+
+    def is_alive(self) -> bool:
+        return not self.killed
 
     async def usage(self) -> Usage:
         return self.usage_now

@@ -220,8 +220,8 @@ class WarmPool:
     def _pop_ready(self) -> Sandbox | None:
         while self._ready:
             sandbox = self._ready[-1]
-            assert sandbox.channel is not None
-            if not sandbox.channel.is_quiet():
+            assert sandbox.channel is not None and sandbox.container is not None
+            if not (sandbox.channel.is_quiet() and sandbox.container.is_alive()):
                 self.doom(sandbox, "died while idle")
                 continue
             self._ready.pop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 from tests.docker.conftest import Petri, eventually
@@ -67,6 +68,15 @@ def test_a_pool_without_a_cgroup_to_write_freezes_by_the_engines_pause(small):
         states = {one.engine.api.inspect_container(c)["State"]["Status"] for c in one.containers().values()}
         assert states == {"paused"}
         assert one.run("python", "print(1)")["stdout"] == "1\n"
+
+
+def test_a_sandbox_that_is_killed_while_frozen_is_never_handed_out(small):
+    with small("frozen") as one:
+        started(one)
+        for container in one.containers().values():
+            os.kill(one.engine.api.inspect_container(container)["State"]["Pid"], signal.SIGKILL)
+        assert {one.run("python", "print(1)")["status"] for _ in range(3)} == {"succeeded"}
+        one.wait_until_full()
 
 
 def test_a_container_removed_by_hand_is_replaced_and_never_handed_out(small):

@@ -247,6 +247,16 @@ async def test_the_last_one_in_is_the_first_one_out(world):
         assert (await w.fleet.lease("python")).sandbox is newest
 
 
+async def test_one_that_was_killed_while_frozen_is_not_handed_out(world):
+    async with world(target=2) as w:
+        await w.until_ready(2)
+        newest = [change.sandbox for change in w.changes if change.new is State.READY][-1]
+        newest.container.killed = True
+        lease = await w.fleet.lease("python")
+        assert lease.sandbox is not newest
+        assert newest.reason == "died while idle"
+
+
 async def test_an_engine_that_cannot_thaw_costs_the_sandbox_not_the_pool(world):
     async with world(target=1) as w:
         await w.until_ready(1)
