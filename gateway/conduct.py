@@ -15,10 +15,13 @@ from gateway.problems import SandboxLost, of_not_executed
 from pool.engine import Usage
 from pool.errors import PoolError
 from pool.stats import PoolStats
+from pool.template import Template
 from runners.channel import ChannelClosed
 from runners.execution import Died, Execution, FrameStream, NotExecuted, Outcome, execute
 from runners.wire import RunnerProtocolError
 
+#: Beyond the time that the daemon lets a caller wait, for it to say so.
+_POOL_SLACK_S = 2.0
 #: For the host's counters, after the run. They are one small file's worth; a daemon that takes longer is in trouble,
 #: and the answer goes out without them.
 _USAGE_WITHIN_S = 0.2
@@ -29,10 +32,15 @@ _USAGE_OF_THE_DEAD_WITHIN_S = 2.0
 class Pool(Protocol):
     """What the gateway needs of `PoolClient`."""
 
-    async def lease(self, template: str) -> Lease: ...
+    async def lease(self, template: str, *, within_s: float = ...) -> Lease: ...
     def release(self, lease: Lease, reason: str) -> None: ...
     async def usage(self, lease: Lease) -> Usage: ...
     async def stats(self) -> PoolStats: ...
+
+
+async def lease_of(pool: Pool, template: Template) -> Lease:
+    """A lease, or a `PoolError` soon after the template's `wait_s`, whatever state the daemon is in."""
+    return await pool.lease(template.name, within_s=template.wait_s + _POOL_SLACK_S)
 
 
 class OomKills:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import errno
 import logging
+import math
 import os
 import socket
 import time
@@ -85,22 +86,26 @@ class PoolClient:
                 tasks.cancel_scope.cancel()
                 client.disconnect("closed")
 
-    async def lease(self, template: str) -> Lease:
+    async def lease(self, template: str, *, within_s: float = math.inf) -> Lease:
         """A lease on a sandbox of `template`, thawed and waiting; raises a `PoolError`.
 
-        Cancelled at any point it leaves nothing leased.
+        The daemon itself refuses who has waited for the template's `wait_s`; `within_s` is for one that hangs. Cancelled
+        at any point it leaves nothing leased.
         """
         started = time.monotonic()
         ask_id, pending = self._ask(op="lease", template=template)
-        try:
-            await pending.arrived.wait()
-        except BaseException:
-            # Either the answer has arrived and is ours to give back, or it will find nobody, and `_receive` does.
-            if pending.answer is not None:
-                self._give_back(pending.answer, pending.descriptor)
-            elif self._pending.pop(ask_id, None) is not None:
-                self._tell(Ask(id=ask_id, op="cancel"))
-            raise
+        with anyio.move_on_after(within_s) as deadline:
+            try:
+                await pending.arrived.wait()
+            except BaseException:
+                # Either the answer has arrived and is ours to give back, or it will find nobody, and `_receive` does.
+                if pending.answer is not None:
+                    self._give_back(pending.answer, pending.descriptor)
+                elif self._pending.pop(ask_id, None) is not None:
+                    self._tell(Ask(id=ask_id, op="cancel"))
+                raise
+        if deadline.cancelled_caught:
+            raise PoolUnavailable(f"the pool daemon at {self._path} did not answer within {within_s:g} s")
         answer, descriptor = self._checked(pending), pending.descriptor
         if not isinstance(answer, Granted) or descriptor is None:
             raise PoolUnavailable(f"the pool daemon answered {answer!r} to a lease")

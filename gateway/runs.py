@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.body import read_json
-from gateway.conduct import OomKills, conduct
+from gateway.conduct import OomKills, conduct, lease_of
 from gateway.context import gateway_of
 from gateway.intake import Plan, plan_run
 from gateway.middleware import started_at
@@ -24,7 +24,7 @@ async def run(request: Request) -> Response:
     gateway = gateway_of(request)
     plan = plan_run(await read_json(request, gateway.settings.body_limit_bytes), gateway.templates)
     async with gateway.attendance.attend(request.receive):
-        lease = await gateway.pool.lease(plan.template.name)
+        lease = await lease_of(gateway.pool, plan.template)
         ended = "not finished"
         try:
             outcome = await conduct(lease, plan.execution, OomKills(gateway.pool, lease), gateway.metrics)

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.body import read_json
+from gateway.conduct import lease_of
 from gateway.context import gateway_of
 from gateway.intake import plan_exec, plan_sandbox
 from gateway.runs import run_response
@@ -20,7 +21,7 @@ async def create(request: Request) -> Response:
     body = await read_json(request, settings.body_limit_bytes)
     plan = plan_sandbox(body, gateway.templates, ttl_s=settings.sandbox_ttl_s, max_ttl_s=settings.sandbox_max_ttl_s)
     async with gateway.attendance.attend(request.receive):
-        lease = await gateway.pool.lease(plan.template.name)
+        lease = await lease_of(gateway.pool, plan.template)
         sandbox = gateway.sessions.add(lease, plan)  # the registry's before anything else is awaited
     return _json(sandbox.answer(), 201, {"Location": f"/v1/sandboxes/{sandbox.id}"})
 

@@ -19,6 +19,7 @@ from pydantic_core import ErrorDetails
 from gateway.settings import GatewaySettings
 from pool.settings import PoolSettings
 from pool.template import Template
+from pool.uid_block import BLOCK
 
 _M = TypeVar("_M", bound=BaseModel)
 
@@ -103,6 +104,8 @@ def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> C
     ]
     if not 1 <= len(templates) <= MAX_TEMPLATES:
         faults.append(f"templates: there are {len(templates)}; there must be at least one and at most {MAX_TEMPLATES}")
+    if (most := sum(template.max_sandboxes for template in valid if template)) > BLOCK:
+        faults.append(f"templates: max_sandboxes are {most} together; a pool has user ids for {BLOCK}")
     if faults or pool_settings is None or gateway_settings is None:
         raise ConfigFault(faults)
     return Config(

@@ -14,7 +14,12 @@ class PoolSettings(BaseModel):
     docker_host: str = Field("", description="the engine's address; empty: `DOCKER_HOST`, else the default socket")
     boots_at_once: int = Field(2, ge=1, le=64, description="containers that may be booting at one time")
     destroys_at_once: int = Field(2, ge=1, le=64, description="containers that may be on their way out at one time")
-    uid_base: int = Field(210_000, ge=1_000, le=2**31, description="a sandbox in slot n runs as user id uid_base + n")
+    uid_base: int = Field(
+        210_000,
+        ge=1_000,
+        le=2**31,
+        description="a sandbox in slot n is user id uid_base + n; each further pool of the host has the next 65,536",
+    )
     drain_s: float = Field(10.0, ge=0, le=3600, allow_inf_nan=False, description="at shutdown, how long runs may go on")
     close_s: float = Field(15.0, gt=0, le=600, allow_inf_nan=False, description="and then, how long removals may take")
     freezer: str = Field("auto", pattern="^(auto|cgroup|docker)$", description="`auto`, or insist on one way to freeze")

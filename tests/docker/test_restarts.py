@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 
-from tests.docker.conftest import Petri, eventually
+from tests.docker.conftest import Petri, eventually, run_directory
 
 
 def started(one: Petri) -> Petri:
@@ -39,11 +40,21 @@ def test_a_pool_that_is_killed_leaves_containers_which_its_next_start_sweeps(sma
 
 
 def test_a_pool_touches_only_its_own(small):
-    with small("first") as first, small("second") as second:
+    with (
+        run_directory() as shared,
+        small("first", PETRI_RUN_DIR=str(shared)) as first,
+        small("second", PETRI_RUN_DIR=str(shared)) as second,
+    ):
         started(first)
         before = first.containers()
         started(second)
         assert first.containers() == before, "a living sibling's containers were touched"
+        users = [
+            one.engine.api.inspect_container(container)["Config"]["User"]
+            for one in (first, second)
+            for container in one.containers().values()
+        ]
+        assert len(set(users)) == 4, "two sandboxes have one user id"
         second.kill("pool")
         orphans = second.containers()
         assert orphans
@@ -76,6 +87,20 @@ def test_a_sandbox_that_is_killed_while_frozen_is_never_handed_out(small):
         for container in one.containers().values():
             os.kill(one.engine.api.inspect_container(container)["State"]["Pid"], signal.SIGKILL)
         assert {one.run("python", "print(1)")["status"] for _ in range(3)} == {"succeeded"}
+        one.wait_until_full()
+
+
+def test_a_pool_that_hangs_costs_its_callers_a_moment_and_goes_on_when_it_can(small):
+    with small("hung", PETRI_TEMPLATE_PYTHON_WAIT_S="0.5") as one:
+        started(one)
+        one.processes["pool"].send_signal(signal.SIGSTOP)
+        with one.client() as client:
+            before = time.monotonic()
+            answer = client.post("/v1/run", json={"language": "python", "code": "print(1)"})
+            assert (answer.status_code, answer.json()["code"]) == (503, "pool_unavailable")
+            assert time.monotonic() - before < 5
+        one.processes["pool"].send_signal(signal.SIGCONT)
+        assert one.run("python", "print(1)")["status"] == "succeeded"
         one.wait_until_full()
 
 

@@ -116,6 +116,13 @@ def test_a_file_of_the_wrong_form_says_so(tmp_path, text, complaint):
     assert complaint in "\n".join(faults(tmp_path, text))
 
 
+def test_a_pool_has_an_end_of_user_ids(tmp_path):
+    text = "".join(
+        f'[templates.t{number}]\nlanguage = "python"\nimage = "i"\nmax_sandboxes = 10000\n' for number in range(7)
+    )
+    assert faults(tmp_path, text) == ["templates: max_sandboxes are 70000 together; a pool has user ids for 65536"]
+
+
 def test_a_file_that_is_named_must_be_there(tmp_path):
     with pytest.raises(ConfigFault, match="No such file"):
         load(tmp_path / "absent.toml", {})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
 import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -19,9 +20,10 @@ from gateway.pool_client import PoolClient
 from pool import daemon
 from pool.engine import EngineError, Usage
 from pool.errors import PoolTimeout, PoolUnavailable, UnknownTemplate
-from pool.messages import MAX_PACKET_BYTES, new_socket
+from pool.messages import MAX_PACKET_BYTES, Granted, new_socket
 from pool.template import Template
 from pool.testing import fake_pool_daemon
+from runners.channel import Transport
 from runners.execution import Execution, ProgramFile, execute
 
 PYTHON = Template(
@@ -292,6 +294,24 @@ async def test_more_than_the_socket_holds_is_asked_and_ended_in_order(path):
                                 await anyio.wait_readable(peer)
                     assert heard == sorted(heard)
                     tasks.cancel_scope.cancel()
+
+
+async def test_a_daemon_that_hangs_is_not_waited_for_without_end_and_a_late_lease_goes_back(path):
+    with daemon.listening(path) as listener:
+        async with PoolClient.connect(path) as client:
+            await anyio.wait_readable(listener)
+            peer, _ = listener.accept()
+            peer.settimeout(5)
+            with peer:
+                with anyio.fail_after(5), pytest.raises(PoolUnavailable, match=r"did not answer within 0\.05 s"):
+                    await client.lease("python", within_s=0.05)
+                assert [json.loads(peer.recv(4096))["op"] for _ in range(2)] == ["lease", "cancel"]
+                late = Granted(id=1, lease="l1", sandbox="s", transport=Transport.RAW, queue_s=0.0, thaw_s=0.0)
+                ours, theirs = socket.socketpair()
+                with ours, theirs:
+                    socket.send_fds(peer, [late.model_dump_json().encode()], [theirs.fileno()])
+                    end = await anyio.to_thread.run_sync(peer.recv, 4096)
+                assert json.loads(end) == {"id": 0, "op": "end", "lease": "l1", "reason": "caller gone"}
 
 
 async def test_one_who_asks_while_the_connection_ends_is_told_that_it_is_gone(path):

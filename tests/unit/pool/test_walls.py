@@ -24,7 +24,7 @@ HOST = CONFIG["HostConfig"]
         ("MemorySwap", 256 << 20),
         ("PidsLimit", 64),
         ("NanoCpus", 500_000_000),
-        ("IpcMode", "private"),
+        ("IpcMode", "none"),
         ("CgroupnsMode", "private"),
         ("LogConfig", {"Type": "none", "Config": {}}),
         ("Privileged", False),
@@ -43,6 +43,20 @@ def test_a_slot_runs_as_a_user_of_its_own_without_root():
     for options in HOST["Tmpfs"].values():
         assert "uid=210007" in options
         assert {"nosuid", "nodev"} <= set(options.split(","))
+
+
+def test_every_place_to_write_has_a_size_and_a_number_of_files():
+    assert HOST["Tmpfs"].keys() == {"/workspace", "/tmp", "/dev/shm"}
+    for options in HOST["Tmpfs"].values():
+        assert {"size", "nr_inodes"} <= {option.partition("=")[0] for option in options.split(",")}
+
+
+def test_a_crash_starts_no_handler_of_the_hosts():
+    assert {"Name": "core", "Soft": 1, "Hard": 1} in HOST["Ulimits"]
+
+
+def test_what_engines_mask_by_themselves_is_masked_still():
+    assert {"/proc/kcore", "/proc/keys", "/proc/timer_list", "/sys/firmware"} <= set(HOST["MaskedPaths"])
 
 
 def test_the_channel_ends_with_the_one_client_that_holds_it():
