@@ -19,6 +19,15 @@ func openWorkdir(path string) (*workdir, error) {
 	return &workdir{path: path, fd: fd}, err
 }
 
+// reclaim gives the work directory back to its owner: a guest that shut it would spoil every later run and errand.
+// What it shut within stays shut, like whatever else it leaves there.
+func (w *workdir) reclaim() {
+	var stat syscall.Stat_t
+	if sysFstat(w.fd, &stat) == nil && stat.Mode&syscall.S_IRWXU != syscall.S_IRWXU {
+		_ = syscall.Chmod(w.path, stat.Mode&0o7777|syscall.S_IRWXU) // a failure shows where the directory is used
+	}
+}
+
 const (
 	maxPath = 4095
 	maxName = 255

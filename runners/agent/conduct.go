@@ -19,6 +19,7 @@ func (a *agent) startExec(stream uint32, payload []byte) {
 		return
 	}
 	a.run = newRun(stream, order)
+	a.work.reclaim()
 	a.takeFiles(nil)
 }
 

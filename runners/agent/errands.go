@@ -49,6 +49,7 @@ func (a *agent) addErrand(f frame) {
 		a.refuse(f.stream, refused)
 		return
 	}
+	a.work.reclaim()
 	stream := f.stream
 	answer := func(message any, refused *refusal) bool {
 		if refused != nil {

@@ -36,6 +36,7 @@ func (a *agent) startPut(stream uint32, payload []byte) {
 }
 
 func (w *workdir) beginPut(order fileOrder, part string) (*put, *refusal) {
+	w.reclaim()
 	dir, name, err := w.parent(order.Path, true)
 	if err != nil {
 		return nil, fileRefusal(order.Path, err)

@@ -124,6 +124,23 @@ def test_a_guest_that_signals_everything_it_can_ends_itself_only(live):
     assert (answer["status"], answer["signal"]) == ("failed", "SIGKILL")
 
 
+@pytest.mark.parametrize("language", ["python", "node", "go"])
+def test_a_guest_that_shuts_the_work_directory_spoils_no_later_exec(live, language):
+    hello = {
+        "python": "print('fine')",
+        "node": "console.log('fine')",
+        "go": 'package main\nfunc main() { println("fine") }',
+    }
+    with live.client() as client:
+        sandbox = client.post("/v1/sandboxes", json={"language": language}).headers["Location"]
+        for shut in ("chmod 000 .", "chmod 000 /workspace; rm -rf /workspace", "exec chmod 111 ."):
+            assert client.post(f"{sandbox}/exec", json={"command": shut}).status_code == 200
+            answer = client.post(f"{sandbox}/exec", json={"code": hello[language]}).json()
+            assert (answer.get("status"), answer.get("output")) == ("succeeded", "fine\n"), answer
+            assert client.post(f"{sandbox}/exec", json={"command": "pwd"}).json()["output"] == "/workspace\n"
+        assert client.delete(sandbox).status_code == 204
+
+
 def test_a_guest_that_stops_itself_is_timed_out(live):
     answer = live.run("python", "import os, signal\nos.kill(0, signal.SIGSTOP)", timeout_s=0.5)
     assert answer["status"] == "timed_out"
