@@ -99,5 +99,6 @@ async def conduct(
 
 def _subject(execution: Execution) -> str:
     """The field that an agent's refusal can be about: it has no other paths from the caller."""
-    own_files = len(execution.files) - (execution.program is not None)
-    return "cwd" if execution.cwd is not None and not own_files else "files"
+    if len(execution.files) > (execution.program is not None):
+        return "files"
+    return "code" if execution.cwd is None else "cwd"  # a guest may have made a directory where the program goes

@@ -49,6 +49,16 @@ def _fail(message: object, status: int = 1) -> NoReturn:
     sys.exit(status)
 
 
+def _cause(error: BaseException) -> str:
+    """The system's own words, if there are any under those of the libraries."""
+    inner: BaseException | None = error
+    while inner is not None:
+        if isinstance(inner, OSError) and inner.strerror:
+            return inner.strerror
+        inner = inner.__cause__ or inner.__context__
+    return str(error)
+
+
 def _gateway(context: _Context, url: str | None) -> str:
     if found := url or os.environ.get("PETRI_URL"):
         return found
@@ -189,7 +199,8 @@ def build(context: _Context, languages: tuple[str, ...], force: bool, base: str)
         client = docker.DockerClient(base_url=config.pool.docker_host) if config.pool.docker_host else docker.from_env()
         client.ping()
     except docker.errors.DockerException as error:
-        _fail(f"no container engine answers: {error}; `scripts/engine` sets one up", 3)
+        address = config.pool.docker_host or os.environ.get("DOCKER_HOST") or "its usual socket"
+        _fail(f"no container engine answers at {address} ({_cause(error)}); `scripts/engine` sets one up", 3)
     try:
         build_images(
             client,

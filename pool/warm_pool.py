@@ -350,7 +350,7 @@ class WarmPool:
 
     # -- looking ----------------------------------------------------------------------------------------------------
 
-    def readiness(self) -> str | None:
+    def trouble(self) -> str | None:
         """What keeps this pool from leasing at once, or None."""
         if self._draining:
             return "draining"
@@ -376,7 +376,7 @@ class WarmPool:
             image=self._shared.engine.image(self.template),
             engine=facts.engine,
             freezer=facts.freezer,
-            trouble=self.readiness(),
+            trouble=self.trouble(),
             lease_outcomes=dict(self.totals.lease_outcomes),
             boot_failures=dict(self.totals.boot_failures),
             histograms=self.totals.histograms(),

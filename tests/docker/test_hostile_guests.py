@@ -141,6 +141,18 @@ def test_a_guest_that_shuts_the_work_directory_spoils_no_later_exec(live, langua
         assert client.delete(sandbox).status_code == 204
 
 
+@pytest.mark.parametrize("left", ["mkdir main.py", "mkfifo main.py", "ln -s /etc/passwd main.py"])
+def test_what_a_guest_leaves_in_the_programs_place_is_named_and_never_followed(live, left):
+    with live.client() as client:
+        sandbox = client.post("/v1/sandboxes", json={"language": "python"}).headers["Location"]
+        assert client.post(f"{sandbox}/exec", json={"command": left}).json()["status"] == "succeeded"
+        answer = client.post(f"{sandbox}/exec", json={"code": "print(1)"})
+        assert (answer.status_code, [one["field"] for one in answer.json()["errors"]]) == (400, ["code"]), answer.text
+        client.post(f"{sandbox}/exec", json={"command": "rm -r main.py"})
+        assert client.post(f"{sandbox}/exec", json={"code": "print(1)"}).json()["output"] == "1\n"
+        client.delete(sandbox)
+
+
 def test_a_guest_that_stops_itself_is_timed_out(live):
     answer = live.run("python", "import os, signal\nos.kill(0, signal.SIGSTOP)", timeout_s=0.5)
     assert answer["status"] == "timed_out"
