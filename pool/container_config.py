@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pool import seccomp
+from pool.masked_paths import masked_paths
 from pool.template import SHM_MIB, Template
 
 LABEL_POOL = "petri.pool"  # name of the pool that owns it
@@ -67,13 +68,15 @@ def container_config(sandbox_id: str, template: Template, image: str, uid: int, 
             "Tmpfs": {
                 "/workspace": _tmpfs(template.workdir_mib, uid, "exec"),
                 "/tmp": _tmpfs(template.tmp_mib, uid, "exec"),
+                # Ours, since the engine's own has no limit but memory to the number of its files.
+                "/dev/shm": _tmpfs(SHM_MIB, uid, "noexec"),
             },
-            "ShmSize": SHM_MIB * _MIB,
+            "MaskedPaths": list(masked_paths()),
             "CapDrop": ["ALL"],
             # The filter needs no-new-privileges: without it, runc may change the user no more.
             "SecurityOpt": ["no-new-privileges:true", seccomp.security_opt()],
             "Privileged": False,
-            "IpcMode": "private",
+            "IpcMode": "none",  # a namespace of its own, without the engine's /dev/shm
             "CgroupnsMode": "private",
             "Memory": memory,
             "MemorySwap": memory,  # memory and swap together: none of it may be swap
@@ -82,8 +85,11 @@ def container_config(sandbox_id: str, template: Template, image: str, uid: int, 
             "OomScoreAdj": 500,  # before anything of the host's own
             "Ulimits": [
                 {"Name": "nofile", "Soft": _OPEN_FILES, "Hard": _OPEN_FILES},
-                {"Name": "core", "Soft": 0, "Hard": 0},
+                # To a core_pattern that is a program the kernel goes by no limit but one: at exactly 1 it starts none.
+                {"Name": "core", "Soft": 1, "Hard": 1},
                 {"Name": "memlock", "Soft": 65536, "Hard": 65536},
+                {"Name": "msgqueue", "Soft": 0, "Hard": 0},
+                {"Name": "sigpending", "Soft": 1024, "Hard": 1024},  # timers, too; the engine's own is by the machine
             ],
             # With any other log driver the engine would write every frame, code and results, to the host's disk.
             "LogConfig": {"Type": "none", "Config": {}},
