@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pool.seccomp.linux import AARCH64, X86_64
 from tests.attacks.outcome import Expected
 
 if TYPE_CHECKING:
@@ -22,7 +25,8 @@ BESIDE = {"python": "attempt.py", "node": "attempt.js"}
 class Attack:
     """`row` of docs/security.md, made by `programs/<language>/<name>` in every language that `expected` has.
 
-    `afterwards` looks further while the sandbox is still there: the program is then run in a session.
+    `afterwards` goes on while the sandbox is still there, the program then being run in a session, and returns what
+    more was attempted, with what came of it.
     """
 
     row: str
@@ -30,7 +34,7 @@ class Attack:
     aim: str  # one sentence, as the attacker would say it
     expected: Mapping[str, Expected]  # by language
     request: Mapping[str, Any] = field(default_factory=dict)  # of the run: timeout_s, env, args …
-    afterwards: Callable[[Scene], None] | None = None
+    afterwards: Callable[[Scene], Mapping[str, str]] | None = None
 
     def __str__(self) -> str:
         return self.name
@@ -40,9 +44,13 @@ class Attack:
 
     def body(self, language: str) -> dict[str, Any]:
         """The run's request, but for its language."""
-        beside = [BESIDE[language]] if language in BESIDE else []
-        files = [{"path": name, "content": (PROGRAMS / language / name).read_text()} for name in beside]
-        return {"code": self.program(language), "files": files, **self.request}
+        files = {}
+        if language in BESIDE:
+            files[BESIDE[language]] = (PROGRAMS / language / BESIDE[language]).read_text()
+        if language == "python":
+            files["calls.json"] = json.dumps(AARCH64 if platform.machine() == "aarch64" else X86_64)
+        beside = [{"path": name, "content": content} for name, content in files.items()]
+        return {"code": self.program(language), "files": beside, **self.request}
 
 
 def in_every_language(expected: Expected) -> dict[str, Expected]:

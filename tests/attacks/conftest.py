@@ -17,6 +17,7 @@ from tests.docker.conftest import petri, run_directory
 
 #: What the last run of each attack came to: `python -m tests.attacks.report` makes the table in docs/security.md of it.
 RESULTS = Path(__file__).parent / "results.json"
+_KEPT_OF_STDERR = 1000
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +38,9 @@ def record(stage: Stage) -> Iterator[Callable[[Attack, str, Result], None]]:
     results = before["results"] if before.get("host") == facts else {}
 
     def keep(attack: Attack, language: str, result: Result) -> None:
-        results.setdefault(attack.name, {})[language] = asdict(result)
+        kept = asdict(result)
+        kept["observed"]["stderr"] = result.observed.stderr[:_KEPT_OF_STDERR]
+        results.setdefault(attack.name, {})[language] = kept
 
     yield keep
     RESULTS.write_text(json.dumps({"host": facts, "results": results}, indent=1) + "\n")

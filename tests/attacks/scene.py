@@ -1,9 +1,9 @@
-"""Where an attack is made: a sandbox in a Petri of the tests' own, a neighbour at work, and nothing that may be left."""
+"""Where an attack is made: a sandbox in a Petri of the tests' own, a neighbour at work, nothing that may be left."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx
@@ -31,6 +31,10 @@ class Scene:
     @property
     def footprint(self) -> Footprint:
         return Footprint.of(self.petri.engine, self.petri.containers()[self.sandbox])
+
+    def request(self, method: str, path: str, **body: Any) -> httpx.Response:
+        """Any other call of the API."""
+        return self.client.request(method, path, json=body or None)
 
     def execute(self, **body: Any) -> dict[str, Any]:
         """One more exec in the attacked sandbox; must be answered with a 200."""
@@ -66,28 +70,29 @@ class Stage:
         ran = neighbour.runs
         with AtWork(neighbour):
             started = time.monotonic()
-            sandbox, answer = self._run(attack, language)
+            sandbox, observed = self._run(attack, language)
             seconds = time.monotonic() - started
         assert not neighbour.faults, f"the neighbour suffered: {neighbour.faults.pop()}"
         self._assert_nothing_is_left(sandbox)
         self._wait_until_full(language)
-        return Result(Observed.of(answer), seconds, neighbour.runs - ran, neighbour.slowest_s)
+        return Result(observed, seconds, neighbour.runs - ran, neighbour.slowest_s)
 
-    def _run(self, attack: Attack, language: str) -> tuple[str, dict[str, Any]]:
+    def _run(self, attack: Attack, language: str) -> tuple[str, Observed]:
         body = attack.body(language)
         if attack.afterwards is None:
             answer = self._client.post("/v1/run", json={"language": language, **body})
             assert answer.status_code == 200, answer.text
-            return answer.json()["sandbox_id"], answer.json()
+            return answer.json()["sandbox_id"], Observed.of(answer.json())
         made = self._client.post("/v1/sandboxes", json={"language": language})
         assert made.status_code == 201, made.text
         scene = Scene(self.petri, self._client, language, made.json()["id"])
         try:
             scene.answer = scene.execute(**body)
-            attack.afterwards(scene)
+            further = attack.afterwards(scene)
         finally:
             self._client.delete(f"/v1/sandboxes/{scene.sandbox}")
-        return scene.sandbox, scene.answer
+        observed = Observed.of(scene.answer)
+        return scene.sandbox, replace(observed, attempts={**observed.attempts, **further})
 
     def _neighbour(self, language: str) -> Neighbour:
         if language not in self._neighbours:

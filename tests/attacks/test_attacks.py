@@ -16,4 +16,5 @@ EACH = [
 def test_attack(stage, record, attack: Attack, language: str):
     result = stage.act(attack, language)
     record(attack, language, result)
-    assert not result.observed.differs_from(attack.expected[language]), result.observed
+    differences = result.observed.differs_from(attack.expected[language])
+    assert not differences, "\n".join([*differences, *filter(None, [result.observed.stderr])])

@@ -4,15 +4,13 @@ import ctypes
 import errno
 import json
 import os
+import signal
 import sys
+from pathlib import Path
 
-_libc = ctypes.CDLL(None, use_errno=True)
-# Of x86_64 and of aarch64: what the C library has no function for, or one that looks at its arguments first.
-_NUMBERS = {
-    "clone": (56, 220), "clone3": (435, 435), "setns": (308, 268), "unshare": (272, 97), "mount": (165, 40),
-    "umount2": (166, 39), "pivot_root": (155, 41), "chroot": (161, 51), "open_tree": (428, 428), "fsopen": (430, 430),
-}  # fmt: skip
-_MACHINE = 0 if os.uname().machine == "x86_64" else 1
+libc = ctypes.CDLL(None, use_errno=True)
+#: The number of every system call of this machine.
+CALLS = json.loads((Path(__file__).parent / "calls.json").read_text())
 
 
 def report(attempt, result):
@@ -29,23 +27,31 @@ def attempt(name, action, *arguments):
     try:
         result = action(*arguments)
     except OSError as error:
-        report(name, errno.errorcode[error.errno])
+        report(name, errno.errorcode.get(error.errno, str(error)))
     except Exception as error:
-        report(name, type(error).__name__)
+        report(name, str(error) if isinstance(error, Ended) else type(error).__name__)
     else:
         report(name, "ok")
         return result
     return None
 
 
+def until_it_fails(name, action):
+    """Repeat it. Reports the error that ends it; gives back what was had."""
+    had = []
+    try:
+        while True:
+            had.append(action())
+    except OSError as error:
+        report(name, errno.errorcode[error.errno])
+    return had
+
+
 def syscall(name, *arguments):
     """The call itself, past the C library. Raises OSError; a child that it makes ends at once."""
-    number = _NUMBERS[name][_MACHINE]
-    words = [
-        one if isinstance(one, bytes) else ctypes.c_ulong(one) if isinstance(one, int) else one for one in arguments
-    ]
+    words = [ctypes.c_ulong(one) if isinstance(one, int) else one for one in arguments]
     ctypes.set_errno(0)
-    result = _libc.syscall(ctypes.c_long(number), *words)
+    result = libc.syscall(ctypes.c_long(CALLS[name]), *words)
     if result == -1:
         raise OSError(ctypes.get_errno(), name)
     if result == 0 and name.startswith("clone"):
@@ -53,27 +59,41 @@ def syscall(name, *arguments):
     return result
 
 
-def library(name, *arguments):
-    """A function of the C library that says -1 and sets errno. Raises OSError."""
-    ctypes.set_errno(0)
-    result = getattr(_libc, name)(*arguments)
-    if result == -1:
-        raise OSError(ctypes.get_errno(), name)
-    return result
+def opening(path, mode=os.O_RDONLY):
+    return os.open(path, mode | os.O_NONBLOCK)
 
 
-def in_a_child(action):
+def writing(path, text="1"):
+    """Opens what is there and writes to it; makes nothing."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+    try:
+        return os.write(descriptor, text.encode())
+    finally:
+        os.close(descriptor)
+
+
+class Ended(Exception):
+    """A child ended by a signal: its name."""
+
+
+def in_a_child(action, *arguments):
     """For what would change this process. An OSError of the action's is raised here."""
     sys.stdout.flush()
     child = os.fork()
     if not child:
         try:
-            action()
+            action(*arguments)
         except OSError as error:
             os._exit(error.errno)
         os._exit(0)
     status = os.waitpid(child, 0)[1]
     if os.WIFSIGNALED(status):
-        raise RuntimeError(f"ended by signal {os.WTERMSIG(status)}")
+        raise Ended(signal.Signals(os.WTERMSIG(status)).name)
     if code := os.WEXITSTATUS(status):
         raise OSError(code, os.strerror(code))
+
+
+def deaf():
+    """From now on only SIGKILL and SIGSTOP are heard."""
+    for number in set(range(1, 65)) - {signal.SIGKILL, signal.SIGSTOP, 32, 33}:
+        signal.signal(number, signal.SIG_IGN)

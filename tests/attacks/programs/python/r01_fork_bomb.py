@@ -1,8 +1,7 @@
 import contextlib
 import os
-import signal
 
-from attempt import report
+from attempt import deaf, report
 
 while True:
     try:
@@ -11,9 +10,7 @@ while True:
         break
     if not child:
         os.setsid()
-        for number in range(1, 65):
-            with contextlib.suppress(OSError, ValueError):
-                signal.signal(number, signal.SIG_IGN)
+        deaf()
         while True:
             with contextlib.suppress(BlockingIOError):
                 os.fork()
