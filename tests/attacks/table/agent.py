@@ -51,7 +51,6 @@ ATTACKS = (
                 attempts={
                     **each(_SIGNALS, "ok"),
                     "kill everybody else": "ok",
-                    "kill the agent's group": "ok",
                     "the agent": "lives",
                     "spoil the next exec": "it works",
                 }
