@@ -14,6 +14,7 @@ from tests.attacks.outcome import Expected
 
 if TYPE_CHECKING:
     from tests.attacks.scene import Scene
+    from tests.docker.conftest import Petri
 
 PROGRAMS = Path(__file__).parent / "programs"
 EXTENSIONS = {"python": "py", "node": "js", "go": "go"}
@@ -34,6 +35,7 @@ class Attack:
     aim: str  # one sentence, as the attacker would say it
     expected: Mapping[str, Expected]  # by language
     request: Mapping[str, Any] = field(default_factory=dict)  # of the run: timeout_s, env, args …
+    told: Callable[[Petri], str] | None = None  # what the attacker has learnt of the host: the program's one argument
     afterwards: Callable[[Scene], Mapping[str, str]] | None = None
 
     def __str__(self) -> str:
@@ -42,7 +44,7 @@ class Attack:
     def program(self, language: str) -> str:
         return (PROGRAMS / language / f"{self.name}.{EXTENSIONS[language]}").read_text()
 
-    def body(self, language: str) -> dict[str, Any]:
+    def body(self, language: str, petri: Petri) -> dict[str, Any]:
         """The run's request, but for its language."""
         files = {}
         if language in BESIDE:
@@ -50,7 +52,8 @@ class Attack:
         if language == "python":
             files["calls.json"] = json.dumps(AARCH64 if platform.machine() == "aarch64" else X86_64)
         beside = [{"path": name, "content": content} for name, content in files.items()]
-        return {"code": self.program(language), "files": beside, **self.request}
+        args = [] if self.told is None else [self.told(petri)]
+        return {"code": self.program(language), "files": beside, "args": args, **self.request}
 
 
 def in_every_language(expected: Expected) -> dict[str, Expected]:

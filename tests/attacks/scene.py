@@ -78,7 +78,7 @@ class Stage:
         return Result(observed, seconds, neighbour.runs - ran, neighbour.slowest_s)
 
     def _run(self, attack: Attack, language: str) -> tuple[str, Observed]:
-        body = attack.body(language)
+        body = attack.body(language, self.petri)
         if attack.afterwards is None:
             answer = self._client.post("/v1/run", json={"language": language, **body})
             assert answer.status_code == 200, answer.text

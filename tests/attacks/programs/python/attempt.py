@@ -36,6 +36,18 @@ def attempt(name, action, *arguments):
     return None
 
 
+def attempt_or_absent(name, action, *arguments):
+    """The same where it depends on the host's kernel how it is refused: for want of rights, or of the thing itself."""
+    try:
+        action(*arguments)
+    except (PermissionError, FileNotFoundError):
+        report(name, "refused")
+    except OSError as error:
+        report(name, "refused" if error.errno == errno.EROFS else errno.errorcode[error.errno])
+    else:
+        report(name, "ok")
+
+
 def until_it_fails(name, action):
     """Repeat it. Reports the error that ends it; gives back what was had."""
     had = []
