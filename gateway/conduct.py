@@ -11,13 +11,13 @@ import anyio
 from gateway.metrics import LOST, Metrics
 from gateway.outcomes import status_of
 from gateway.pool_client import Lease
-from gateway.problems import SandboxLost, of_not_executed
+from gateway.problems import Fault, SandboxLost, invalid, of_not_executed
 from pool.engine import Usage
 from pool.errors import PoolError
 from pool.stats import PoolStats
 from pool.template import Template
 from runners.channel import ChannelClosed
-from runners.execution import Died, Execution, FrameStream, NotExecuted, Outcome, execute
+from runners.execution import Died, Execution, FrameStream, NotExecuted, Outcome, StdinOverflow, execute
 from runners.wire import RunnerProtocolError
 
 #: Beyond the time that the daemon lets a caller wait, for it to say so.
@@ -84,6 +84,9 @@ async def conduct(
         except NotExecuted as error:
             status = None  # no run, so none to count
             raise of_not_executed(error, _subject(execution)) from error
+        except StdinOverflow as error:
+            status = "failed"
+            raise invalid([Fault("stdin", f"was left unread, and the run was ended: {error}")]) from error
         except (ChannelClosed, RunnerProtocolError) as error:
             status = LOST
             raise SandboxLost(str(error), ran=True) from error

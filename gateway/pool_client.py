@@ -89,8 +89,8 @@ class PoolClient:
     async def lease(self, template: str, *, within_s: float = math.inf) -> Lease:
         """A lease on a sandbox of `template`, thawed and waiting; raises a `PoolError`.
 
-        The daemon itself refuses who has waited for the template's `wait_s`; `within_s` is for one that hangs. Cancelled
-        at any point it leaves nothing leased.
+        The daemon itself refuses who has waited for the template's `wait_s`; `within_s` is for one that hangs.
+        Cancelled at any point it leaves nothing leased.
         """
         started = time.monotonic()
         ask_id, pending = self._ask(op="lease", template=template)

@@ -148,10 +148,12 @@ class SandboxLost(Problem):
         super().__init__("sandbox_lost", f"the sandbox was lost: {why}", retryable=not ran)
 
 
-#: Agent codes that are the caller's doing: what was asked for met what lies in the sandbox.
+#: Agent codes that are the caller's doing: what was asked for met what lies in the sandbox. After any other (no worker,
+#: an input or output error, a request that it did not understand) nothing that it says can be relied on.
 _CALLERS_DOING = {
     "bad_path": "leaves the work directory or meets a symbolic link",
     "not_found": "does not exist in the sandbox",
+    "not_permitted": "was shut by what ran in the sandbox before",
     "not_regular": "is in the way and is not what the path needs",
     "too_large": "is too large for the sandbox",
     "no_space": "does not fit into the sandbox's work directory",
@@ -164,4 +166,4 @@ def of_not_executed(error: NotExecuted, field: str) -> Problem:
         return Problem("sandbox_busy", "an exec is still running in this sandbox")
     if error.code in _CALLERS_DOING:
         return invalid([Fault(field, _CALLERS_DOING[error.code])])
-    return Problem("sandbox_lost", f"nothing was run: {error}", retryable=True)
+    return SandboxLost(str(error), ran=False)

@@ -173,7 +173,7 @@ class Sessions:
         except SandboxLost:
             raise
         except Problem:
-            died = None  # nothing ran
+            died = None  # nothing runs any more
             raise
         except anyio.get_cancelled_exc_class():
             if not sandbox.ended and await channel.interrupt():

@@ -1,4 +1,4 @@
-"""How often sandboxes are asked for lately, and how long they take to boot lately. Clock in seconds, given by callers."""
+"""How often sandboxes are asked for lately, and how long they take to boot. The clock, in seconds, is the caller's."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@
 frozen twice, thawed while running. Its agent speaks the real protocol over a real socket pair. It runs "programs" of
 one instruction a line:
 
-    print TEXT · err TEXT · exit CODE · signal NUMBER · hang · die · garbage · timeout
+    print TEXT · err TEXT · exit CODE · signal NUMBER · hang · die · garbage · timeout · overflow
 """
 
 from __future__ import annotations
@@ -214,6 +214,10 @@ class FakeAgent:
                 case "die":
                     self._socket.shutdown(socket.SHUT_RDWR)
                     return False
+                case "overflow":  # as if it had left its standard input unread
+                    overflow = {"code": "stdin_overflow", "message": "more than 7 bytes are waiting"}
+                    await self._send(Frame(Kind.ERROR, frame.stream, json.dumps(overflow).encode()))
+                    return True
                 case "garbage":
                     await anyio.wait_writable(self._socket)
                     self._socket.send(b"\xff" * 64)

@@ -1,7 +1,7 @@
 """Run one program or command over a channel, and say what became of it.
 
 What the guest did is an `Outcome`. What went wrong on our side is an exception: `ChannelClosed` (nothing was sent),
-`Died`, `RunnerProtocolError` (the sandbox is lost) or `NotExecuted` (it is not, and nothing ran).
+`Died`, `RunnerProtocolError` (the sandbox is lost), `NotExecuted` (it is not, and nothing ran) or `StdinOverflow`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from runners.messages import AgentError, Exit, parse
 from runners.wire import MAX_PAYLOAD_BYTES, Frame, Kind, RunnerProtocolError
 
 #: How long after the run's own deadline the host waits for the agent to report it. The agent needs up to 100 ms to
-#: drain the pipes and some to kill what is left. Callers are promised an answer by their deadline + 1 s, and the rest is
-#: for the host's counters and for the answer itself.
+#: drain the pipes and some to kill what is left. Callers are promised an answer by their deadline + 1 s; the rest is for
+#: the host's counters and for the answer itself.
 HOST_GRACE_S = 0.7
 
 #: How much earlier than the host's deadline the agent's may come: its milliseconds are rounded, and in a virtual
@@ -30,8 +30,7 @@ HOST_GRACE_S = 0.7
 _CLOCKS_DIFFER_S = 0.05
 
 
-#: The one ERROR that may follow output: the guest runs, and left too much of its standard input unread.
-_TOO_MUCH_INPUT = "too_large"
+_STDIN_OVERFLOW = "stdin_overflow"
 
 
 class NotExecuted(Exception):
@@ -40,6 +39,10 @@ class NotExecuted(Exception):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
+
+
+class StdinOverflow(Exception):
+    """The guest left more of its standard input unread than the agent keeps, and was killed. The sandbox is well."""
 
 
 class Died(ChannelClosed):
@@ -159,7 +162,7 @@ async def execute(channel: FrameStream, execution: Execution) -> Outcome:
                 outcome = await collected.until_exit(channel)
                 if outcome.sandbox_spent:
                     tasks.cancel_scope.cancel()
-            except (ChannelClosed, RunnerProtocolError, NotExecuted) as error:
+            except (ChannelClosed, RunnerProtocolError, NotExecuted, StdinOverflow) as error:
                 failure = error
                 tasks.cancel_scope.cancel()
         if failure is not None:
@@ -208,7 +211,9 @@ class _Collected:
                 return self._ended(exit_)
             elif frame.kind is Kind.ERROR:
                 error = parse(AgentError, frame)
-                if self._received and error.code != _TOO_MUCH_INPUT:
+                if error.code == _STDIN_OVERFLOW:
+                    raise StdinOverflow(error.message)
+                if self._received:
                     raise RunnerProtocolError(f"{frame!r}: nothing was run, after {self._received} bytes of output")
                 raise NotExecuted(error.code, error.message)
             else:

@@ -178,6 +178,8 @@ func fileRefusal(path string, err error) *refusal {
 		return refuse("bad_path", "%s: a symbolic link is on the way", path)
 	case syscall.EXDEV, syscall.ENOTDIR, syscall.ENAMETOOLONG, syscall.EINVAL:
 		code = "bad_path"
+	case syscall.EACCES, syscall.EPERM:
+		code = "not_permitted" // a guest has shut it
 	case syscall.EISDIR, syscall.ENXIO:
 		code = "not_regular"
 	case syscall.ENOSPC, syscall.EDQUOT, syscall.ENOMEM:

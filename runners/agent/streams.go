@@ -109,7 +109,7 @@ func (a *agent) feedRun(bytes []byte) {
 	if a.run.proc != nil {
 		a.killRun()
 	}
-	a.abandon(refuse("too_large", "more than %d bytes of standard input are waiting", maxStdinWaiting))
+	a.abandon(refuse("stdin_overflow", "more than %d bytes of standard input are waiting", maxStdinWaiting))
 }
 
 // refuse closes a stream: what it asked for was not done.

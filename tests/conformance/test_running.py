@@ -158,7 +158,7 @@ def test_more_waiting_input_than_16_mib_ends_that_run_alone(agent: AgentProcess)
     for _ in range(18):
         agent.send(Kind.STDIN, stream, bytes(1 << 20))
     outcome = agent.outcome(stream)
-    assert outcome.error["code"] == "too_large"
+    assert outcome.error["code"] == "stdin_overflow"
     assert "16777216" in outcome.error["message"]
     assert agent.run("echo next").stdout == b"next\n"
 

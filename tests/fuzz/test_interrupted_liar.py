@@ -45,18 +45,23 @@ async def cancelled_run(channel: Channel) -> Interruptible:
 
 
 @pytest.mark.parametrize("name", _CASES)
-async def test_only_a_lawful_end_leaves_a_sandbox_that_can_be_used_again(name: str) -> None:
+async def test_only_a_lawful_end_leaves_a_sandbox_that_can_be_used_again(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lie = _CASES[name]
+    lawful = lie.refuses or (lie.status != LOST and not lie.spent)
+    if lawful:  # the end comes; a busy machine may take its time
+        monkeypatch.setattr(interruptible, "_END_WITHIN_S", 5.0)
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
     with theirs, Channel(ours, Transport.RAW) as channel:
         left = await cancelled_run(channel)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(say, theirs, lie.said, lie.leaves)
-            with anyio.fail_after(3):
+            with anyio.fail_after(10):
                 fit = await left.interrupt() and channel.is_quiet()
             tasks.cancel_scope.cancel()
-    assert fit == (lie.refuses or (lie.status != LOST and not lie.spent))
+    assert fit == lawful
 
 
 async def test_a_flood_is_waited_for_no_longer_than_an_end_is() -> None:

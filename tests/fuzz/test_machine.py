@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from runners import execution
-from runners.channel import Channel, ChannelClosed, Transport
-from runners.execution import HOST_GRACE_S, Execution, NotExecuted, Outcome, execute
+from runners.channel import Channel, Transport
+from runners.execution import HOST_GRACE_S, Died, Execution, NotExecuted, Outcome, StdinOverflow, execute
 from runners.wire import Kind, RunnerProtocolError
 from tests.fuzz import corpus
 from tests.fuzz.budget import examples
@@ -127,11 +127,12 @@ class LyingAgent(RuleBasedStateMachine):
                 self.expected = report | {"sandbox_spent": self.dropped}
 
     @precondition(_may_end)
-    @rule(code=st.sampled_from(["busy", "too_large", "worker_failed", "tomorrow"]), at=few)
+    @rule(code=st.sampled_from(["busy", "too_large", "stdin_overflow", "worker_failed", "tomorrow"]), at=few)
     def refuses(self, code: str, at: list[int]) -> None:
         self._says(corpus.frame(Kind.ERROR, json.dumps({"code": code, "message": "no"}).encode()), at)
         if self._goes_on():
-            self.expected = RunnerProtocolError if self.received and code != "too_large" else NotExecuted
+            refused = RunnerProtocolError if self.received else NotExecuted
+            self.expected = StdinOverflow if code == "stdin_overflow" else refused
 
     @precondition(_may_end)
     @rule(name=st.sampled_from(_UNLAWFUL), at=few)
@@ -156,7 +157,7 @@ class LyingAgent(RuleBasedStateMachine):
         self.left = True
         self.loop.settle()
         if self._goes_on():
-            self.expected = RunnerProtocolError if self.rest else ChannelClosed
+            self.expected = Died
 
     @rule(seconds=st.floats(0.01, 3.0))
     def time_passes(self, seconds: float) -> None:

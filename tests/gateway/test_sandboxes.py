@@ -203,6 +203,15 @@ async def test_an_agent_that_the_kernel_took_for_its_guests_memory_ends_the_sand
     await served.until(lambda: served.pool().leased == 0)
 
 
+async def test_a_guest_that_leaves_its_input_unread_is_ended_and_the_sandbox_goes_on(served: Served) -> None:
+    sandbox = await served.sandbox()
+    answer = await served.exec(sandbox, "print so far\noverflow")
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
+    assert answer.json()["errors"][0]["field"] == "stdin"
+    assert 'petri_runs_total{status="failed",template="python"} 1.0' in (await served.http.get("/metrics")).text
+    assert (await served.exec(sandbox, "print on")).json()["stdout"] == "on\n"
+
+
 async def test_an_agent_that_does_not_keep_its_deadline_ends_the_sandbox(served: Served) -> None:
     sandbox = await served.sandbox()
     run = (await served.exec(sandbox, "hang", timeout_s=0.01)).json()

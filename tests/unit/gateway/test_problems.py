@@ -90,6 +90,7 @@ def test_a_lost_sandbox_may_be_tried_again_only_if_nothing_ran() -> None:
         ("busy", "sandbox_busy", True),
         ("bad_path", "invalid_request", False),
         ("not_found", "invalid_request", False),
+        ("not_permitted", "invalid_request", False),
         ("not_regular", "invalid_request", False),
         ("too_large", "invalid_request", False),
         ("no_space", "invalid_request", False),
