@@ -42,14 +42,17 @@ def output_was_cut(scene: Scene) -> dict[str, str]:
 
 
 def it_had_one_processor(scene: Scene) -> dict[str, str]:
-    """By the kernel's own account, its boot included. Version 2 keeps it in cpu.stat, version 1 in cpuacct.usage."""
-    cgroup = scene.footprint.cgroup("cpuacct")
-    if (cgroup / "cpuacct.usage").exists():
-        used_s = int((cgroup / "cpuacct.usage").read_text()) / 1e9
-    else:
+    """By the kernel's own account. Version 2 keeps it in cpu.max and cpu.stat, version 1 in files of their own."""
+    cgroup, accounts = scene.footprint.cgroup("cpu"), scene.footprint.cgroup("cpuacct")
+    if (cgroup / "cpu.max").exists():
+        quota, period = (cgroup / "cpu.max").read_text().split()
         used_s = int(re.search(r"usage_usec (\d+)", (cgroup / "cpu.stat").read_text())[1]) / 1e6
-    processors = used_s / (scene.answer["duration_ms"] / 1000)
-    return {"more processors than one": "it has one" if processors < 1.25 else f"it has {processors:.1f}"}
+    else:
+        quota, period = ((cgroup / f"cpu.cfs_{what}_us").read_text() for what in ("quota", "period"))
+        used_s = int((accounts / "cpuacct.usage").read_text()) / 1e9
+    processors = used_s / (scene.answer["duration_ms"] / 1000)  # a little more than it may: boot is used, too
+    within = int(quota) == int(period) and processors < 1.25
+    return {"more processors than one": "it has one" if within else f"{quota} of {period}, used {processors:.1f}"}
 
 
 def nothing_was_written(scene: Scene) -> dict[str, str]:
@@ -215,8 +218,9 @@ ATTACKS = (
             "python": Blocked(
                 attempts={
                     "one more large pipe": "EPERM",
+                    "one more pipe of the usual size": "8192 bytes",
                     "one more watcher of files": "EMFILE",
-                    "one more signal under way": "EAGAIN",
+                    **each("one more signal under way, more signals under way than 1024", "EAGAIN"),
                     "a key": "EPERM",
                     "a message queue, by its call": "EPERM",
                     "a message queue, as a file": "EROFS",

@@ -6,9 +6,10 @@ import os
 import signal
 import time
 
-from attempt import attempt, fact, libc, syscall, until_it_fails
+from attempt import attempt, fact, libc, report, syscall, until_it_fails
 
-GROW = fcntl.F_SETPIPE_SZ
+GROW, USUAL = fcntl.F_SETPIPE_SZ, 64 << 10
+MOST_SIGNALS = 1024
 
 
 def large_pipe():
@@ -34,10 +35,14 @@ def queue_signal():
 
 pipes = until_it_fails("one more large pipe", large_pipe)
 fact("large pipes", len(pipes))
+while (size := fcntl.fcntl(os.pipe()[1], fcntl.F_GETPIPE_SZ)) == USUAL:
+    continue  # the pages that are left
+report("one more pipe of the usual size", f"{size} bytes")
 watchers = until_it_fails("one more watcher of files", watcher)
 fact("watchers of files", len(watchers))
 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGRTMIN + 9})
-fact("signals under way", len(until_it_fails("one more signal under way", queue_signal)))
+signals = len(until_it_fails("one more signal under way", queue_signal))
+report("more signals under way than 1024", "ok" if signals > MOST_SIGNALS else "EAGAIN")
 attempt("a key", syscall, "add_key", b"user", b"x", b"y", 1, 2**32 - 5)
 attempt("a message queue, by its call", syscall, "mq_open", b"x", os.O_CREAT | os.O_RDWR, 0o600, 0)
 attempt("a message queue, as a file", lambda: os.open("/dev/mqueue/x", os.O_CREAT | os.O_RDWR, 0o600))
