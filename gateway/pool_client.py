@@ -76,15 +76,15 @@ class PoolClient:
     async def connect(cls, path: Path) -> AsyncIterator[PoolClient]:
         """Connect now if the daemon is there, else as soon as it is; stay so until the end of the block."""
         client = cls(path)
-        async with anyio.create_task_group() as tasks:
-            client._open()
-            tasks.start_soon(client._stay_connected)
-            tasks.start_soon(client._empty_outbox)
-            try:
+        try:
+            async with anyio.create_task_group() as tasks:
+                client._open()
+                tasks.start_soon(client._stay_connected)
+                tasks.start_soon(client._empty_outbox)
                 yield client
-            finally:
                 tasks.cancel_scope.cancel()
-                client.disconnect("closed")
+        finally:
+            client.disconnect("closed")  # only now: one of the tasks may have connected again meanwhile
 
     async def lease(self, template: str, *, within_s: float = math.inf) -> Lease:
         """A lease on a sandbox of `template`, thawed and waiting; raises a `PoolError`.

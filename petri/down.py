@@ -11,11 +11,12 @@ import anyio
 import click
 
 from petri.config import Config
-from pool import pool_lock
+from pool import process_lock
 from pool.engine import EngineError
 
 #: Beyond the times that draining and closing are given, for the processes themselves to end.
 _STOP_SLACK_S = 10.0
+#: Between looks at a lock whose owner was asked to end.
 _LOOK_S = 0.05
 
 
@@ -28,9 +29,14 @@ def longest_stop_s(config: Config) -> float:
     return max(config.pool.drain_s, config.gateway.drain_s) + config.pool.close_s + _STOP_SLACK_S
 
 
+def longest_stop_of_up_s(config: Config) -> float:
+    """The same for a `petri up`, which ends one service after the other."""
+    return 2 * longest_stop_s(config)
+
+
 def down(config: Config) -> int:
     """End this configuration's `petri up`, and wait until nothing of it is left. The exit status."""
-    was_up = _end("petri up", config.up_lock, 2 * longest_stop_s(config))  # one service after the other
+    was_up = _end("petri up", config.up_lock, longest_stop_of_up_s(config))
     was_up |= _end("its pool", config.pool_lock, longest_stop_s(config))  # whose starter was killed
     if not was_up:
         swept = sweep(config)
@@ -42,15 +48,15 @@ def down(config: Config) -> int:
 
 def _end(who: str, lock: Path, longest_s: float) -> bool:
     """False if there is nothing to end."""
-    if not pool_lock.is_held(lock):
+    if not process_lock.is_held(lock):
         return False
-    pid = pool_lock.owner(lock)
+    pid = process_lock.owner(lock)
     if pid is None:
         raise DownFault(f"{lock} names no process, though one holds it")
     click.echo(f"Ending {who}, pid {pid} …")
     os.kill(pid, signal.SIGTERM)
     give_up = time.monotonic() + longest_s
-    while pool_lock.is_held(lock):
+    while process_lock.is_held(lock):
         if time.monotonic() > give_up:
             raise DownFault(f"pid {pid} has not ended; `kill -9 {pid}` ends it, and `petri down` then sweeps")
         time.sleep(_LOOK_S)
@@ -62,18 +68,16 @@ def sweep(config: Config) -> int:
 
     Does nothing while a pool of this name runs, and where no engine answers.
     """
-
-    from pool.docker_engine import (
-        DockerEngine,
-    )  # with the whole of the engine's client, which `petri up` can do without
+    # Only here: `petri up` can do without the whole of the engine's client.
+    from pool.docker_engine import DockerEngine
 
     async def sweep_once() -> int:
         return await (await DockerEngine.connect(config.pool, config.pool_lock)).sweep()
 
     try:
-        with pool_lock.held(config.pool_lock):
+        with process_lock.held(config.pool_lock):
             return anyio.run(sweep_once)
-    except (pool_lock.PoolIsRunning, EngineError):
+    except (process_lock.Held, EngineError):
         return 0
 
 

@@ -14,7 +14,7 @@ import anyio
 
 from petri.config import Config
 from petri.doctor import refusal
-from pool import daemon, pool_lock, uid_block
+from pool import daemon, process_lock, uid_block
 from pool.docker_engine import DockerEngine
 from pool.engine import EngineError
 from pool.fleet import Fleet
@@ -31,10 +31,10 @@ _RECONNECT_S = 1.0
 def run(config: Config) -> int:
     """Until SIGINT or SIGTERM; a second one does not wait for leases, nor the first for a sweep. The exit status."""
     try:
-        with pool_lock.held(config.pool_lock), uid_block.taken(config.run_dir, config.pool.uid_base) as uid_base:
+        with process_lock.held(config.pool_lock), uid_block.taken(config.run_dir, config.pool.uid_base) as uid_base:
             pool = config.pool.model_copy(update={"uid_base": uid_base})
             status = anyio.run(_serve, replace(config, pool=pool), backend_options={"use_uvloop": True})
-    except (pool_lock.PoolIsRunning, uid_block.NoBlockIsFree) as error:
+    except (process_lock.Held, uid_block.NoBlockIsFree) as error:
         log.error("%s", error)
         return 1
     _leave_stuck_threads(status)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import select
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
 
 from petri import stop_signals
-
-_LOOK_S = 0.05
 
 
 class Services:
@@ -23,15 +22,15 @@ class Services:
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._log = log
 
-    def start(self, name: str, arguments: Sequence[str], *, output: int | None = None, bound: bool) -> int:
+    def start(self, name: str, arguments: Sequence[str], *, output: int | None = None, lifeline: bool) -> int:
         """Start `petri ARGUMENTS…` in a session of its own, so that Ctrl-C reaches this process alone. Returns its pid.
 
-        `bound`: it gets a standard input that ends with this process.
+        `lifeline`: it gets a standard input that ends with this process.
         """
         with stop_signals.held_back():  # or a signal between start and record would leave it to nobody
             process = self._processes[name] = subprocess.Popen(
                 [sys.executable, "-m", "petri", *arguments],
-                stdin=subprocess.PIPE if bound else subprocess.DEVNULL,
+                stdin=subprocess.PIPE if lifeline else subprocess.DEVNULL,
                 stdout=output,
                 stderr=None if output is None else subprocess.STDOUT,
                 start_new_session=True,
@@ -45,18 +44,29 @@ class Services:
         """Exit status, negative for a signal; None for what runs, or was never started."""
         return self._processes[name].poll() if name in self._processes else None
 
+    def has_ended(self) -> bool:
+        """Whether any of them has."""
+        return any(process.poll() is not None for process in self._processes.values())
+
     def obituary(self) -> str:
-        """Who has ended, or nothing."""
+        """Who has ended, how, and what their log says last."""
         ended = {name: process.poll() for name, process in self._processes.items() if process.poll() is not None}
         said = ", ".join(f"{name} ended with status {status}" for name, status in ended.items())
-        if said and self._log is not None:
-            tail = "\n".join(f"    {line}" for line in self._log.read_text(errors="replace").splitlines()[-15:])
-            return f"{said}; the end of {self._log}:\n{tail}"
-        return said
+        if self._log is None:
+            return said
+        tail = "\n".join(f"    {line}" for line in self._log.read_text(errors="replace").splitlines()[-15:])
+        return f"{said}; the end of {self._log}:\n{tail}"
 
     def wait_for_an_end(self) -> None:
-        while not self.obituary():
-            time.sleep(_LOOK_S)
+        if self.has_ended():
+            return
+        with contextlib.ExitStack() as opened:
+            ends = select.poll()
+            for process in self._processes.values():
+                pidfd = os.pidfd_open(process.pid)  # of one that has ended since, too: nobody has asked how
+                opened.callback(os.close, pidfd)
+                ends.register(pidfd, select.POLLIN)
+            ends.poll()
 
     def stop(self, longest_s: float) -> None:
         """The last started first: nobody new comes in, then every sandbox goes."""
@@ -71,15 +81,13 @@ class Services:
                 process.kill()
                 process.wait()
 
-
-@contextlib.contextmanager
-def running(arguments: Sequence[str], longest_stop_s: float) -> Iterator[Services]:
-    """Pool and gateway. However the block is left, they are ended, and nothing interrupts that."""
-    services = Services()
-    try:
-        for name in ("pool", "gateway"):
-            services.start(name, [*arguments, name, "--end-with-starter"], bound=True)
-        yield services
-    finally:
-        stop_signals.ignored()
-        services.stop(longest_stop_s)
+    @contextlib.contextmanager
+    def running(self, arguments: Sequence[str], longest_stop_s: float) -> Iterator[None]:
+        """Pool and gateway. However the block is left, they are ended, and no signal interrupts from then on."""
+        try:
+            for name in ("pool", "gateway"):
+                self.start(name, [*arguments, name, "--end-with-starter"], lifeline=True)
+            yield
+        finally:
+            stop_signals.ignore_from_now_on()
+            self.stop(longest_stop_s)

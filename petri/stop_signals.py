@@ -42,7 +42,7 @@ def held_back() -> Iterator[None]:
         raise Stop
 
 
-def ignored() -> None:
-    """From here on: what is being ended already must not be left half-way by another Ctrl-C."""
+def ignore_from_now_on() -> None:
+    """What is being ended already must not be left half-way by another Ctrl-C."""
     for number in _NUMBERS:
         signal.signal(number, signal.SIG_IGN)

@@ -8,16 +8,17 @@ import time
 
 import click
 
-from petri import samples, services, stop_signals
+from petri import samples, stop_signals
 from petri.client import Client, GatewayFault
 from petri.config import Config
-from petri.down import longest_stop_s, sweep_after_a_kill
+from petri.down import longest_stop_of_up_s, longest_stop_s, sweep_after_a_kill
 from petri.services import Services
-from pool import pool_lock
+from pool import process_lock
 
 #: From start to every pool able to lease. Eight Python sandboxes boot in about 2 s; a cold disk or a slow engine takes
 #: longer, and the progress line shows what is missing.
 _READY_TIMEOUT_S = 120.0
+#: Between looks. Short beside the quickest start, 0.5 s; each is one request over loopback.
 _LOOK_S = 0.05
 #: Of what was asked to end before it had done what it was for. As shells have it for SIGINT.
 _STATUS_INTERRUPTED = 130
@@ -34,15 +35,16 @@ def run(config: Config, arguments: list[str], *, show_samples: bool, once: bool)
     """
     _refuse_if_taken(config)
     _refuse_if_unfit(config)
+    started = Services()
     try:
-        with pool_lock.held(config.up_lock), stop_signals.raising():
-            with services.running(arguments, longest_stop_s(config)) as started:
-                try:
+        with process_lock.held(config.up_lock), stop_signals.raising():
+            try:
+                with started.running(arguments, longest_stop_s(config)):
                     return _serve(config, started, show_samples=show_samples, once=once)
-                finally:
-                    if (started.status("pool") or 0) < 0:
-                        sweep_after_a_kill(config)
-    except pool_lock.PoolIsRunning as error:
+            finally:
+                if (started.status("pool") or 0) < 0:
+                    sweep_after_a_kill(config)
+    except process_lock.Held as error:
         raise UpFault(f"{error}; `petri down` ends it") from error
     except stop_signals.Stop:
         return _STATUS_INTERRUPTED if once else 0
@@ -51,7 +53,7 @@ def run(config: Config, arguments: list[str], *, show_samples: bool, once: bool)
 def _serve(config: Config, started: Services, *, show_samples: bool, once: bool) -> int:
     with Client(config.gateway_url) as client:
         _wait_until_ready(started, client)
-        if pool_lock.owner(config.pool_lock) != started.pid("pool"):
+        if process_lock.owner(config.pool_lock) != started.pid("pool"):
             started.wait_for_an_end()  # ours meets the other's lock, and says so
             raise UpFault(f"the pool that answers is another one: {started.obituary()}")
         right = True
@@ -75,7 +77,7 @@ def detach(config: Config, arguments: list[str], *, show_samples: bool) -> int:
     with stop_signals.raising():
         try:
             with log.open("w") as output:
-                pid = up.start("petri up", [*arguments, "up"], output=output.fileno(), bound=False)
+                pid = up.start("petri up", [*arguments, "up"], output=output.fileno(), lifeline=False)
             with Client(config.gateway_url) as client:
                 _wait_until_ready(up, client)
                 if show_samples:
@@ -83,8 +85,8 @@ def detach(config: Config, arguments: list[str], *, show_samples: bool) -> int:
                     if not samples.show(client, config.templates):
                         raise UpFault("a sample came out wrong")
         except BaseException as error:
-            stop_signals.ignored()
-            up.stop(2 * longest_stop_s(config))
+            stop_signals.ignore_from_now_on()
+            up.stop(longest_stop_of_up_s(config))
             if isinstance(error, stop_signals.Stop):
                 return _STATUS_INTERRUPTED
             raise
@@ -95,8 +97,8 @@ def detach(config: Config, arguments: list[str], *, show_samples: bool) -> int:
 def _refuse_if_taken(config: Config) -> None:
     """Before anything is started: a stranger on our port would be taken for our own gateway that is ready."""
     for lock in (config.up_lock, config.pool_lock):
-        if pool_lock.is_held(lock):
-            raise UpFault(f"{lock.stem} is running already (pid {pool_lock.owner(lock)}); `petri down` ends it")
+        if process_lock.is_held(lock):
+            raise UpFault(f"{lock.stem} is running already (pid {process_lock.owner(lock)}); `petri down` ends it")
     family = socket.AF_INET6 if ":" in config.gateway.host else socket.AF_INET
     try:
         socket.create_server((config.gateway.host, config.gateway.port), family=family).close()
@@ -119,8 +121,8 @@ def _wait_until_ready(started: Services, client: Client) -> None:
     since = time.monotonic()
     shown = ""
     while trouble := client.trouble():
-        if obituary := started.obituary():
-            raise UpFault(obituary)
+        if started.has_ended():
+            raise UpFault(started.obituary())
         if time.monotonic() - since > _READY_TIMEOUT_S:
             raise UpFault(f"not ready after {_READY_TIMEOUT_S:g} s: {trouble}")
         if (progress := _progress(client)) != shown:

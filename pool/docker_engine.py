@@ -9,39 +9,35 @@ cleans up after itself.
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import platform
-import socket
-import threading
 import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import anyio
-import anyio.from_thread
-import anyio.lowlevel
 import anyio.to_thread
 
-from pool import pool_lock
-from pool.cgroup import UNSEEN, Cgroup, Hierarchy
+from pool import process_lock
+from pool.cgroup import Cgroup, Hierarchy
+from pool.container_calls import labelled, remove, state_of
 from pool.container_config import LABEL_BOOT, LABEL_HOST, LABEL_LOCK, LABEL_POOL, LABEL_SANDBOX, Owner, container_config
+from pool.docker_container import DockerContainer
+from pool.docker_start import Start
 from pool.engine import EngineError, EngineFacts, Usage
-from pool.engine_api import Address, Conflict, Connection, EngineApi, NotFound, doing
-from pool.first_process import FirstProcess
+from pool.engine_api import Address, Connection, EngineApi, NotFound, doing
 from pool.freezer import CgroupFreezer
 from pool.settings import PoolSettings
 from pool.template import Template
-from runners.channel import Transport
 
 log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
-#: Deadline of one call that makes something. A start takes 0.2 s, some seconds under load.
-_MAKE_TIMEOUT_S = 30
+#: Deadline of one call that asks or pauses.
+_CALL_TIMEOUT_S = 30
 #: Deadline of one call that removes something. The engine itself gives up a kill after about 12 s.
 _REMOVE_TIMEOUT_S = 20
 #: How long the engine may take to notice that a container has ended, and between looks. It takes some 20 ms.
@@ -51,66 +47,6 @@ _LOOK_AGAIN_S = 0.02
 _UNDO_S = 5.0
 #: Threads for calls that make, and for calls that remove: separate, so that a stuck removal cannot stop the refill.
 _THREADS = 16
-
-
-class DockerContainer:
-    """One started container, its stream and its cgroup."""
-
-    transport = Transport.DOCKER
-
-    def __init__(
-        self,
-        engine: DockerEngine,
-        container_id: str,
-        sock: socket.socket,
-        freezer: CgroupFreezer | None,
-        cgroup: Cgroup,
-        process: FirstProcess | None,
-    ) -> None:
-        self._engine = engine
-        self._id = container_id
-        self._socket = sock
-        self._cgroup = cgroup
-        self._process = process
-        self.freezer = freezer
-
-    def __repr__(self) -> str:
-        return f"<DockerContainer {self._id[:12]}>"
-
-    @property
-    def id(self) -> str:
-        return self._id
-
-    @property
-    def socket(self) -> socket.socket:
-        return self._socket
-
-    async def freeze(self) -> None:
-        if self.freezer is not None:
-            await self.freezer.freeze()
-        else:
-            await self._engine.pause(self._id)
-
-    async def thaw(self) -> None:
-        if self.freezer is not None:
-            self.freezer.thaw()
-        else:
-            await self._engine.unpause(self._id)
-
-    def is_alive(self) -> bool:
-        return self._process is None or self._process.is_alive()
-
-    def close(self) -> None:
-        """Its descriptors, once the container is gone."""
-        for held in (self.freezer, self._process, self._socket):
-            if held is not None:
-                held.close()
-
-    async def usage(self) -> Usage:
-        if usage := self._cgroup.usage():
-            return usage
-        # Counters that were there go when the last process does: wait for the engine to have noticed, too.
-        return await self._engine.usage(self._id, ended=self._cgroup.counts_memory)
 
 
 class DockerEngine:
@@ -123,8 +59,9 @@ class DockerEngine:
         self._making = anyio.CapacityLimiter(_THREADS)
         self._removing = anyio.CapacityLimiter(_THREADS)
         self._hierarchy = Hierarchy.of_this_host()
-        freezer, why = self._choose_freezer()
-        self._facts = EngineFacts(f"docker {version}", freezer, why)
+        freezes_cgroups, why = self._choose_freezer()
+        freezer = f"cgroup v{self._hierarchy.version}" if freezes_cgroups else "docker pause"
+        self._facts = EngineFacts(f"docker {version}", freezer, why, freezes_cgroups)
         self._images: dict[str, str] = {}
 
     def __repr__(self) -> str:
@@ -139,7 +76,7 @@ class DockerEngine:
 
         def connect() -> DockerEngine:
             with doing("connecting"):
-                api, version = EngineApi.connect(Address.of(settings.docker_host), _MAKE_TIMEOUT_S)
+                api, version = EngineApi.connect(Address.of(settings.docker_host), _CALL_TIMEOUT_S)
             return cls(settings, lock, api, version.get("Version", "?"))
 
         return await anyio.to_thread.run_sync(connect, abandon_on_cancel=True)
@@ -153,7 +90,7 @@ class DockerEngine:
     async def start(self, sandbox_id: str, template: Template, slot: int) -> DockerContainer:
         uid = self._settings.uid_base + slot
 
-        attempt = _Start(
+        attempt = Start(
             self,
             f"petri-{sandbox_id}",
             template.image,
@@ -184,7 +121,7 @@ class DockerEngine:
         labels = [f"{LABEL_POOL}={self._owner.pool}", f"{LABEL_HOST}={self._owner.host}"]
 
         def find(connection: Connection) -> set[str]:
-            return {one["Labels"].get(LABEL_SANDBOX, one["Id"]) for one in _labelled(connection, *labels)}
+            return {one["Labels"].get(LABEL_SANDBOX, one["Id"]) for one in labelled(connection, *labels)}
 
         return await self._call("listing containers", find)
 
@@ -201,7 +138,7 @@ class DockerEngine:
         """
         with anyio.move_on_after(_NOTICES_S):
             while True:
-                state = await self._call("inspecting", lambda connection: _state(connection, container_id))
+                state = await self._call("inspecting", lambda connection: state_of(connection, container_id))
                 if not (ended and state["Running"]):
                     return Usage(oom_kills=int(state["OOMKilled"]))
                 await anyio.sleep(_LOOK_AGAIN_S)
@@ -209,7 +146,7 @@ class DockerEngine:
 
     async def _call(self, what: str, call: Callable[[Connection], _T]) -> _T:
         def in_thread() -> _T:
-            with doing(what), self.api.connection(_MAKE_TIMEOUT_S) as connection:
+            with doing(what), self.api.connection(_CALL_TIMEOUT_S) as connection:
                 return call(connection)
 
         return await anyio.to_thread.run_sync(in_thread, limiter=self._making, abandon_on_cancel=True)
@@ -219,12 +156,13 @@ class DockerEngine:
     def remove(self, container: str) -> None:
         """Kill and remove, by id or name. Gone already, or on its way out already, is what was wanted."""
         with doing("removing a container"), self.api.connection(_REMOVE_TIMEOUT_S) as connection:
-            _remove(connection, container)
+            remove(connection, container)
 
-    def _choose_freezer(self) -> tuple[str, str]:
+    def _choose_freezer(self) -> tuple[bool, str]:
+        """Whether through the cgroup, and why."""
         wish = self._settings.freezer
         if wish == "docker":
-            return "docker pause", "configured"
+            return False, "configured"
         hierarchy = self._hierarchy
         root = hierarchy.freezer or hierarchy.unified
         fault = None
@@ -235,14 +173,10 @@ class DockerEngine:
         elif not os.access(root, os.W_OK):
             fault = f"{root} is not writable for user id {os.geteuid()}"
         if fault is None:
-            return f"cgroup v{hierarchy.version}", f"{root} is writable"
+            return True, f"{root} is writable"
         if wish == "cgroup":
             raise EngineError("freezer", f'freezer = "cgroup" is configured, but {fault}')
-        return "docker pause", fault
-
-    @property
-    def freezes_cgroups(self) -> bool:
-        return self._facts.freezer.startswith("cgroup")
+        return False, fault
 
     @property
     def hierarchy(self) -> Hierarchy:
@@ -262,17 +196,17 @@ class DockerEngine:
     def _sweep(self) -> int:
         swept = 0
         with doing("sweeping"), self.api.connection(_REMOVE_TIMEOUT_S) as connection:
-            for one in _labelled(connection, f"{LABEL_HOST}={self._owner.host}"):
+            for one in labelled(connection, f"{LABEL_HOST}={self._owner.host}"):
                 labels = one["Labels"]
                 if labels.get(LABEL_BOOT) == self._owner.boot:
                     continue
                 # Our own lock is ours, so another boot under our name is dead; under another name, its lock tells.
                 lock = labels.get(LABEL_LOCK, "")
-                if lock != self._owner.lock and pool_lock.is_held(Path(lock)):
+                if lock != self._owner.lock and process_lock.is_held(Path(lock)):
                     continue
                 try:
                     self._thaw_stranger(connection, one["Id"])
-                    _remove(connection, one["Id"])
+                    remove(connection, one["Id"])
                 except EngineError as error:  # the others are to go all the same
                     log.warning("container %s, of a pool that is dead, was not removed: %s", one["Id"][:12], error)
                 else:
@@ -282,119 +216,11 @@ class DockerEngine:
     def _thaw_stranger(self, connection: Connection, container_id: str) -> None:
         """Best effort: a container frozen by a pool that died cannot be killed on cgroup v1 before it is thawed."""
         with contextlib.suppress(OSError, EngineError):
-            pid = _state(connection, container_id)["Pid"]
+            pid = state_of(connection, container_id)["Pid"]
             if pid:
                 freezer = CgroupFreezer.of(Cgroup.of_container(container_id, pid, self._hierarchy))
                 freezer.thaw()
                 freezer.close()
-
-
-class _Start:
-    """One attempt to start a container, in a thread of its own, that its caller may abandon at any time.
-
-    Whoever comes second cleans up: the thread, when it finds itself abandoned or has failed; the caller, when the
-    thread had already delivered. `_lock` decides who that is, and guards the three flags.
-    """
-
-    def __init__(
-        self, engine: DockerEngine, name: str, image: str, configure: Callable[[str], dict[str, object]]
-    ) -> None:
-        self._engine = engine
-        # A name, since a create whose answer is lost may have made a container all the same.
-        self._name = name
-        self._image = image
-        self._configure = configure
-        self._socket: socket.socket | None = None
-        self._freezer: CgroupFreezer | None = None
-        self._process: FirstProcess | None = None
-        self._token = anyio.lowlevel.current_token()
-        self._ended = anyio.Event()
-        self._lock = threading.Lock()
-        self._begun = self._delivered = self._abandoned = False
-
-    def run(self) -> DockerContainer:
-        """In the thread. Raises `EngineError`, and then nothing is left."""
-        with self._lock:
-            self._begun = True
-        try:
-            try:
-                container = self._create_attach_start()
-                with self._lock:
-                    self._heed_abandonment()
-                    self._delivered = True
-                return container
-            except BaseException:
-                self._undo()
-                raise
-        finally:
-            with contextlib.suppress(anyio.RunFinishedError):  # the loop may be gone when a hung engine answers
-                anyio.from_thread.run_sync(self._ended.set, token=self._token)
-
-    async def abandon(self) -> None:
-        """On the loop: the caller has left. Returns when nothing is left over.
-
-        Cancelled before that, the thread still sees to it.
-        """
-        with self._lock:
-            self._abandoned = True
-            begun, delivered = self._begun, self._delivered
-        if delivered:
-            await anyio.to_thread.run_sync(self._undo, abandon_on_cancel=True)
-        elif begun:
-            await self._ended.wait()
-
-    def _create_attach_start(self) -> DockerContainer:
-        engine = self._engine
-        with doing("starting a container"), engine.api.connection(_MAKE_TIMEOUT_S) as connection:
-            config = self._configure(engine.pinned(self._image, connection))
-            self._heed_abandonment()
-            created = connection.post("containers", "create", body=config, name=self._name)
-            container_id: str = created["Id"]
-            self._heed_abandonment()
-            # Attached before the start, or the first frame could be lost.
-            with engine.api.connection(_MAKE_TIMEOUT_S) as attached:
-                self._socket = attached.hijack("containers", container_id, "attach", stdin="1", stdout="1", stream="1")
-            connection.post("containers", container_id, "start")
-            pid: int = _state(connection, container_id)["Pid"]
-        try:
-            cgroup = Cgroup.of_container(container_id, pid, engine.hierarchy)
-            if engine.freezes_cgroups:
-                self._freezer = CgroupFreezer.of(cgroup)
-                self._process = FirstProcess(pid)
-        except OSError as error:
-            if engine.freezes_cgroups:
-                raise EngineError("died", f"the container's cgroup is not to be had, pid {pid}: {error}") from error
-            cgroup = UNSEEN  # the engine is on another machine, or its processes are not ours to look at
-        return DockerContainer(engine, container_id, self._socket, self._freezer, cgroup, self._process)
-
-    def _heed_abandonment(self) -> None:
-        if self._abandoned:
-            raise EngineError("abandoned", f"{self._name}: nobody waits for it any more")
-
-    def _undo(self) -> None:
-        for held in (self._socket, self._freezer, self._process):
-            if held is not None:
-                held.close()
-        try:
-            self._engine.remove(self._name)
-        except EngineError as error:
-            log.error("%s may be left over until the next start's sweep: %s", self._name, error)
-
-
-def _state(connection: Connection, container_id: str) -> dict[str, Any]:
-    state: dict[str, Any] = connection.get("containers", container_id, "json")["State"]
-    return state
-
-
-def _labelled(connection: Connection, *labels: str) -> list[dict[str, Any]]:
-    """Every container with these labels, in whatever state."""
-    found: list[dict[str, Any]] = connection.get("containers", "json", all="1", filters=json.dumps({"label": labels}))
-    return found
-
-
-def _remove(connection: Connection, container: str) -> None:
-    with contextlib.suppress(NotFound, Conflict):
-        connection.delete("containers", container, force="1", v="1")
 
 
 def machine_id() -> str:

@@ -34,6 +34,7 @@ class EngineFacts:
     engine: str  # name and version
     freezer: str  # how containers are frozen
     why: str  # and why in that way
+    freezes_cgroups: bool = False  # without a call to the engine
 
 
 class Container(Protocol):

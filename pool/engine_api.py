@@ -73,10 +73,10 @@ class EngineApi:
     @classmethod
     def connect(cls, address: Address, timeout_s: float) -> tuple[EngineApi, dict[str, Any]]:
         """The API, and what the engine says of its version. Raises `EngineError` when it does not answer."""
-        with cls(address, "0").connection(timeout_s) as connection:
-            facts = connection.request("GET", "/version")
-        theirs = tuple(int(part) for part in facts["ApiVersion"].split("."))
-        return cls(address, "{}.{}".format(*min(theirs, _NEWEST))), facts
+        with contextlib.closing(_dial(address, timeout_s)) as dialled, _faults():
+            facts = Connection(dialled, prefix="").get("version")
+            theirs = tuple(int(part) for part in facts["ApiVersion"].split("."))
+            return cls(address, "{}.{}".format(*min(theirs, _NEWEST))), facts
 
     @contextlib.contextmanager
     def connection(self, timeout_s: float) -> Iterator[Connection]:
@@ -92,17 +92,12 @@ class Connection:
         self._http = dialled
         self._prefix = prefix
 
-    def request(self, method: str, path: str, body: object = None) -> Any:
-        """A call without the version in its path."""
-        return json.loads(self._answer(method, path, body))
-
     def get(self, *path: str, **query: str) -> Any:
-        return json.loads(self._answer("GET", self._path(path, query)))
+        return self._answer("GET", self._path(path, query))
 
     def post(self, *path: str, body: object = None, **query: str) -> Any:
         """What the engine answered, decoded; None where it answers nothing."""
-        answer = self._answer("POST", self._path(path, query), body)
-        return json.loads(answer) if answer else None
+        return self._answer("POST", self._path(path, query), body)
 
     def delete(self, *path: str, **query: str) -> None:
         self._answer("DELETE", self._path(path, query))
@@ -130,16 +125,16 @@ class Connection:
         joined = "/".join(quote(part, safe="") for part in path)
         return f"{self._prefix}/{joined}" + (f"?{urlencode(query)}" if query else "")
 
-    def _answer(self, method: str, path: str, body: object = None) -> bytes:
+    def _answer(self, method: str, path: str, body: object = None) -> Any:
         with _faults():
             encoded = None if body is None else json.dumps(body).encode()
             headers = {} if encoded is None else {"Content-Type": "application/json"}
             self._http.request(method, path, encoded, headers)
             answer = self._http.getresponse()
             content = answer.read()
-        if answer.status >= 400:
-            raise _fault(answer.status, content)
-        return content
+            if answer.status >= 400:
+                raise _fault(answer.status, content)
+            return json.loads(content) if content else None
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -179,8 +174,12 @@ def _faults() -> Iterator[None]:
         yield
     except TimeoutError as error:
         raise EngineError("engine_timeout", "no answer in time") from error
-    except (OSError, http.client.HTTPException, ValueError) as error:
+    except (OSError, http.client.HTTPException) as error:
         raise EngineError("engine_down", f"{type(error).__name__}: {error}") from error
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise EngineError(
+            "engine_down", f"what answers is no container engine: {type(error).__name__}: {error}"
+        ) from error
 
 
 @contextlib.contextmanager

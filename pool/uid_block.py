@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from pool import pool_lock
+from pool import process_lock
 
 #: Sandboxes of one pool at one time, whatever its templates.
 BLOCK = 1 << 16
@@ -31,8 +31,8 @@ def taken(run_dir: Path, uid_base: int) -> Iterator[int]:
     with ExitStack() as held:
         for number in range(_BLOCKS):
             try:
-                held.enter_context(pool_lock.held(run_dir / f"uids-{number}.lock"))
-            except pool_lock.PoolIsRunning:
+                held.enter_context(process_lock.held(run_dir / f"uids-{number}.lock"))
+            except process_lock.Held:
                 continue
             yield uid_base + number * BLOCK
             return

@@ -21,8 +21,8 @@ from runners.messages import AgentError, Exit, parse
 from runners.wire import MAX_PAYLOAD_BYTES, Frame, Kind, RunnerProtocolError
 
 #: How long after the run's own deadline the host waits for the agent to report it. The agent needs up to 100 ms to
-#: drain the pipes and some to kill what is left. Callers are promised an answer by their deadline + 1 s; the rest is for
-#: the host's counters and for the answer itself.
+#: drain the pipes and some to kill what is left. Callers are promised an answer by their deadline + 1 s; what is left of
+#: it is for the host's counters and for the answer itself.
 HOST_GRACE_S = 0.7
 
 #: How much earlier than the host's deadline the agent's may come: its milliseconds are rounded, and in a virtual

@@ -13,7 +13,7 @@ import anyio
 from petri.client import Client
 from petri.config import Config
 from petri.doctor.finding import BAD, OK, WARN, Finding
-from pool import pool_lock
+from pool import process_lock
 from pool.cgroup import Hierarchy
 from pool.docker_engine import DockerEngine
 from pool.engine import EngineError
@@ -124,7 +124,7 @@ def _disk(config: Config) -> Iterator[Finding]:
 
 
 def _running(config: Config) -> Iterator[Finding]:
-    if not pool_lock.is_held(config.pool_lock):
+    if not process_lock.is_held(config.pool_lock):
         yield Finding("running", OK, f"no pool named {config.pool.name}; `petri up` starts one")
         return
     with Client(config.gateway_url) as client:

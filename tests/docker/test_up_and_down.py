@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pool import pool_lock
+from pool import process_lock
 from tests.docker.conftest import Petri, eventually
 
 
@@ -66,7 +66,7 @@ def up(one: Petri) -> subprocess.Popen[str]:
 
 
 def pool_pid(one: Petri) -> int:
-    pid = pool_lock.owner(one.run_dir / f"pool-{one.name}.lock")
+    pid = process_lock.owner(one.run_dir / f"pool-{one.name}.lock")
     assert pid is not None
     return pid
 

@@ -22,7 +22,7 @@ def test_a_signal_that_comes_during_a_start_is_heeded_after_it(monkeypatch):
     started = Services()
     with stop_signals.raising():
         with pytest.raises(stop_signals.Stop):
-            started.start("help", ["--help"], output=subprocess.DEVNULL, bound=False)
+            started.start("help", ["--help"], output=subprocess.DEVNULL, lifeline=False)
         started.stop(10.0)
     assert started.status("help") is not None
 

@@ -20,7 +20,7 @@ import anyio.to_thread
 import pytest
 import sniffio
 
-from pool import docker_engine, engine_api
+from pool import docker_start, engine_api
 from pool.docker_engine import DockerEngine
 from pool.engine import EngineError
 from pool.engine_api import Address, EngineApi
@@ -232,7 +232,7 @@ async def test_a_start_that_fails_removes_what_it_had_made_and_says_why(slow):
 
 
 async def test_an_engine_that_does_not_answer_in_time_is_named_so(slow, monkeypatch):
-    monkeypatch.setattr(docker_engine, "_MAKE_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(docker_start, "MAKE_TIMEOUT_S", 0.1)
     call = slow.hold("create")
     with pytest.raises(EngineError) as raised:
         await engine_over(slow).start("sb_1", TEMPLATE, 0)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pool import pool_lock
+from pool import process_lock
 from pool.cgroup import Cgroup, Hierarchy
 from pool.engine import EngineError, Usage
 from pool.freezer import CgroupFreezer
@@ -131,16 +131,16 @@ def test_a_cgroup_that_this_process_cannot_see_has_no_freezer(tmp_path):
 
 def test_a_lock_is_held_while_its_process_lives_and_not_a_moment_longer(tmp_path):
     path = tmp_path / "pool.lock"
-    assert not pool_lock.is_held(path)
-    program = "import sys; from pathlib import Path; from pool import pool_lock\n"
-    program += "with pool_lock.held(Path(sys.argv[1])): print('held', flush=True); input()"
+    assert not process_lock.is_held(path)
+    program = "import sys; from pathlib import Path; from pool import process_lock\n"
+    program += "with process_lock.held(Path(sys.argv[1])): print('held', flush=True); input()"
     with subprocess.Popen(
         [sys.executable, "-c", program, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as other:
         assert other.stdout.readline() == b"held\n"
-        assert pool_lock.is_held(path)
-        assert pool_lock.owner(path) == other.pid
-        with pytest.raises(pool_lock.PoolIsRunning, match=f"pid {other.pid}"), pool_lock.held(path):
+        assert process_lock.is_held(path)
+        assert process_lock.owner(path) == other.pid
+        with pytest.raises(process_lock.Held, match=f"pid {other.pid}"), process_lock.held(path):
             pass
         other.kill()
-    assert not pool_lock.is_held(path)
+    assert not process_lock.is_held(path)

@@ -1,6 +1,6 @@
-"""Say that a pool is alive, so that its containers are left alone and a dead pool's are swept.
+"""Let others know that a process lives, and let there be one of it: a pool, a `petri up`, who has a block of user ids.
 
-A pool's process keeps a file locked (flock) as long as it lives, however it dies. Whoever wants to know tries the lock.
+The process keeps a file locked (flock) as long as it lives, however it dies. Whoever wants to know tries the lock.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ _TRIES = 5
 _TRY_AGAIN_S = 0.04
 
 
-class PoolIsRunning(Exception):
-    """Another process has this pool's name."""
+class Held(Exception):
+    """Another process has it; the message names it."""
 
 
 @contextmanager
 def held(path: Path) -> Iterator[None]:
-    """Keep the lock until the end of the block; raises `PoolIsRunning` when another process has it."""
+    """Keep the lock until the end of the block; raises `Held` when another process has it."""
     if not path.parent.is_dir():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.parent.chmod(0o755)  # whatever the umask: the gateway, no longer root, goes through here to the socket
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         if not _taken(fd):
-            raise PoolIsRunning(f"{path.stem} is running already (pid {owner(path) or 'unknown'})")
+            raise Held(f"{path.stem} is running already (pid {owner(path) or 'unknown'})")
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
         # The file stays: removing it would let two processes lock two files of the same name.

@@ -1,0 +1,66 @@
+"""Whatever answers at the engine's address, the pool has one kind of fault to handle."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from pool.engine import EngineError
+from pool.engine_api import Address, EngineApi
+
+
+@pytest.fixture
+def answering(tmp_path) -> Iterator[object]:
+    """`answering(bytes)` is the address of something that answers one connection with them."""
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(tmp_path / "sock"))
+    listener.listen()
+    threads = []
+
+    def start(answer: bytes) -> Address:
+        def serve() -> None:
+            peer, _ = listener.accept()
+            with peer:
+                peer.recv(65536)
+                peer.sendall(answer)
+
+        threads.append(threading.Thread(target=serve))
+        threads[-1].start()
+        return Address(f"unix://{tmp_path}/sock")
+
+    yield start
+    for thread in threads:
+        thread.join(5)
+    listener.close()
+
+
+def http(body: bytes, status: bytes = b"200 OK") -> bytes:
+    return b"HTTP/1.1 %b\r\nContent-Length: %d\r\n\r\n%b" % (status, len(body), body)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+        http(b"<html>It works!</html>"),
+        http(b""),
+        http(b"[]"),
+        http(b"{}"),
+        http(b'{"ApiVersion": 1}'),
+        http(b'{"ApiVersion": "latest"}'),
+        http(b"no", b"500 Internal Server Error"),
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{",
+    ],
+)
+def test_what_is_no_engine_is_an_engine_error(answering, answer):
+    with pytest.raises(EngineError):
+        EngineApi.connect(answering(answer), 5)
+
+
+def test_an_engine_is_asked_in_the_older_of_both_versions(answering):
+    api, facts = EngineApi.connect(answering(http(b'{"ApiVersion": "1.41", "Version": "20.10"}')), 5)
+    assert (repr(api).endswith("/v1.41>"), facts["Version"]) == (True, "20.10")
