@@ -20,6 +20,8 @@ _MIB = 1 << 20
 _MIN_INODES = 4096
 #: Descriptors per process. Go's linker and Node's module loader stay below; a guest gains nothing from more.
 _OPEN_FILES = 1024
+#: The same for every sandbox, so that it tells of none.
+HOSTNAME = "sandbox"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ def container_config(sandbox_id: str, template: Template, image: str, uid: int, 
     return {
         "Image": image,
         "User": f"{uid}:{uid}",
-        "Hostname": "sandbox",
+        "Hostname": HOSTNAME,
         "NetworkDisabled": True,
         "WorkingDir": "/workspace",
         "Env": ["HOME=/workspace", "TMPDIR=/tmp"],
@@ -83,14 +85,7 @@ def container_config(sandbox_id: str, template: Template, image: str, uid: int, 
             "PidsLimit": template.pids,
             "NanoCpus": round(template.cpus * 1_000_000_000),
             "OomScoreAdj": 500,  # before anything of the host's own
-            "Ulimits": [
-                {"Name": "nofile", "Soft": _OPEN_FILES, "Hard": _OPEN_FILES},
-                # To a core_pattern that is a program the kernel goes by no limit but one: at exactly 1 it starts none.
-                {"Name": "core", "Soft": 1, "Hard": 1},
-                {"Name": "memlock", "Soft": 65536, "Hard": 65536},
-                {"Name": "msgqueue", "Soft": 0, "Hard": 0},
-                {"Name": "sigpending", "Soft": 1024, "Hard": 1024},  # timers, too; the engine's own is by the machine
-            ],
+            "Ulimits": [{"Name": name, "Soft": most, "Hard": most} for name, most in limits().items()],
             # With any other log driver the engine would write every frame, code and results, to the host's disk.
             "LogConfig": {"Type": "none", "Config": {}},
             "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
@@ -102,6 +97,22 @@ def container_config(sandbox_id: str, template: Template, image: str, uid: int, 
     }
 
 
+def limits() -> dict[str, int]:
+    """A process's own limits, soft and hard alike."""
+    return {
+        "nofile": _OPEN_FILES,
+        # To a core_pattern that is a program the kernel goes by no limit but one: at exactly 1 it starts none.
+        "core": 1,
+        "memlock": 65536,
+        "msgqueue": 0,
+        "sigpending": 1024,  # timers, too; the engine's own is by the machine
+    }
+
+
+def most_files(mib: int) -> int:
+    """Files in a tmpfs of that size."""
+    return max(_MIN_INODES, 64 * mib)
+
+
 def _tmpfs(mib: int, uid: int, execute: str) -> str:
-    inodes = max(_MIN_INODES, 64 * mib)
-    return f"rw,nosuid,nodev,{execute},size={mib}m,nr_inodes={inodes},mode=0700,uid={uid},gid={uid}"
+    return f"rw,nosuid,nodev,{execute},size={mib}m,nr_inodes={most_files(mib)},mode=0700,uid={uid},gid={uid}"

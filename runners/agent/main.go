@@ -8,6 +8,8 @@ import (
 	"os"
 	"runtime"
 	"syscall"
+
+	"petri/agent/selfcheck"
 )
 
 func init() {
@@ -16,6 +18,12 @@ func init() {
 }
 
 func main() {
+	if len(os.Args) == 2 && os.Args[1] == "selfcheck" { // as any run may call it; no agent, then
+		if err := selfcheck.Run(os.Stdin, os.Stdout); err != nil {
+			die("selfcheck: %s", err)
+		}
+		return
+	}
 	birth := openBirth()
 	if err := prctl(prSetDumpable, 0); err != nil {
 		die("prctl(PR_SET_DUMPABLE): %s", err)
