@@ -58,6 +58,7 @@ POOLS_ANSWER = {
         {
             "template": "python",
             "target": 4,
+            "sizing": {"because": "low", "low": 4, "high": 24, "arrivals_per_s": 0.2, "boot_s": 0.14},
             "ready": 4,
             "booting": 0,
             "leased": 1,

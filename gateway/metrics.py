@@ -96,6 +96,12 @@ class _Families:
 def _pool(stats: PoolStats) -> Iterator[Metric]:
     sandboxes = GaugeMetricFamily("petri_pool_sandboxes", "Sandboxes there are.", labels=["template", "state"])
     target = GaugeMetricFamily("petri_pool_target", "Sandboxes to keep ready.", labels=["template"])
+    arrivals = GaugeMetricFamily(
+        "petri_pool_arrivals_per_second", "Leases asked for per second, lately.", labels=["template"]
+    )
+    boot_time = GaugeMetricFamily(
+        "petri_pool_boot_time_seconds", "What a boot takes, lately; sets the target.", labels=["template"]
+    )
     waiting = GaugeMetricFamily("petri_pool_waiting", "Callers that wait for a sandbox.", labels=["template"])
     leases = CounterMetricFamily("petri_leases", "Leases asked for, by how it went.", labels=["template", "outcome"])
     failures = CounterMetricFamily("petri_boot_failures", "Boots that failed.", labels=["template", "reason"])
@@ -107,6 +113,8 @@ def _pool(stats: PoolStats) -> Iterator[Metric]:
         for state in _STATES:
             sandboxes.add_metric([pool.template, state], getattr(pool, state))
         target.add_metric([pool.template], pool.target)
+        arrivals.add_metric([pool.template], pool.sizing.arrivals_per_s)
+        boot_time.add_metric([pool.template], pool.sizing.boot_s)
         waiting.add_metric([pool.template], pool.waiting)
         for outcome, count in pool.lease_outcomes.items():
             leases.add_metric([pool.template, outcome], count)
@@ -115,7 +123,7 @@ def _pool(stats: PoolStats) -> Iterator[Metric]:
         for name, family in histograms.items():
             if name in pool.histograms:
                 _add(family, [pool.template], pool.histograms[name])
-    yield from (sandboxes, target, waiting, leases, failures, *histograms.values())
+    yield from (sandboxes, target, arrivals, boot_time, waiting, leases, failures, *histograms.values())
     yield GaugeMetricFamily(
         "petri_unwanted_sandboxes", "Containers with our label that the pool does not know.", value=stats.unwanted
     )

@@ -219,11 +219,24 @@ class SandboxesAnswer(_Sent):
     sandboxes: list[SandboxAnswer]
 
 
+class PoolSizing(_Sent):
+    """Where `target` comes from."""
+
+    because: Literal["low", "parallel", "queue", "high"] = Field(
+        description="`low`: the template's least; `parallel`, `queue`: what demand needs; `high`: the most there may be"
+    )
+    low: int
+    high: int
+    arrivals_per_s: float = Field(description="leases asked for per second, lately")
+    boot_s: float = Field(description="seconds that a boot takes, lately")
+
+
 class PoolAnswer(_Sent):
     """One template's warm pool at this moment."""
 
     template: str
     target: int
+    sizing: PoolSizing
     ready: int
     booting: int
     leased: int

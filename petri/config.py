@@ -28,12 +28,13 @@ _USUAL_PLACES = (Path("petri.toml"), Path("/etc/petri/petri.toml"))
 
 #: What Petri runs without a configuration file, and what petri.toml in the repository says.
 DEFAULT_TEMPLATES: dict[str, dict[str, Any]] = {
-    "python": {"language": "python", "image": "petri/python", "target": 8},
-    "node": {"language": "node", "image": "petri/node", "target": 4},
+    "python": {"language": "python", "image": "petri/python", "target": 8, "max_target": 24},
+    "node": {"language": "node", "image": "petri/node", "target": 4, "max_target": 12},
     "go": {
         "language": "go",
         "image": "petri/go",
         "target": 2,
+        "max_target": 6,
         "memory_mib": 1024,
         "tmp_mib": 512,
         "pids": 128,

@@ -54,6 +54,7 @@ class Fleet:
             watch=self._watch,
             traffic=Traffic(),
             boots=anyio.Semaphore(settings.boots_at_once),
+            boots_at_once=settings.boots_at_once,
             destroys=anyio.Semaphore(settings.destroys_at_once),
             take_slot=self._slots.take,
             free_slot=self._slots.free,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 from collections import Counter
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -39,6 +40,18 @@ class Histogram:
         return HistogramSnapshot(bounds=BOUNDS_S, counts=tuple(self._counts), sum=self._sum)
 
 
+class Sizing(BaseModel):
+    """Where the target comes from: pool/sizing.py has the arithmetic."""
+
+    model_config = ConfigDict(frozen=True)
+
+    because: Literal["low", "parallel", "queue", "high"]
+    low: int
+    high: int
+    arrivals_per_s: float  # of leases, lately
+    boot_s: float  # a boot's time, lately; 0 before the first
+
+
 class PoolSnapshot(BaseModel):
     """One warm pool at one moment, and its totals since the start."""
 
@@ -46,6 +59,7 @@ class PoolSnapshot(BaseModel):
 
     template: str
     target: int
+    sizing: Sizing
     ready: int
     booting: int
     leased: int

@@ -83,6 +83,7 @@ class FakeEngine:
         self.faults: dict[str, Exception] = {}
         #: Step names to an event that must be set before the step goes on.
         self.gates: dict[str, anyio.Event] = {}
+        self.start_takes_s = 0.0
         self.protocol = PROTOCOL_VERSION
         self.language: str | None = None  # what agents claim to run; None: the template's
         self._tasks: TaskGroup | None = None
@@ -122,6 +123,7 @@ class FakeEngine:
         self.started += 1
         try:
             await self.step("start", sandbox_id)
+            await anyio.sleep(self.start_takes_s)
         except BaseException:
             self._forget(container)
             raise

@@ -1,4 +1,4 @@
-"""Keep `target` frozen sandboxes of one template ready, and lease each of them once.
+"""Keep as many frozen sandboxes of one template ready as demand needs, and lease each of them once.
 
 Who owns what: `_sandboxes` holds every sandbox that is not GONE; a READY one is also in `_ready` and nowhere else; a
 LEASED one belongs to the caller that took it, until `doom`. A waiter is woken, never handed anything: it takes for
@@ -22,11 +22,13 @@ from anyio.abc import TaskGroup
 
 from pool.backoff import Backoff
 from pool.boot import BootFailed, boot
+from pool.demand import ArrivalRate, BootTime
 from pool.engine import Engine, EngineError
 from pool.errors import Draining, PoolTimeout, PoolUnavailable, TooManyWaiting
 from pool.idle_watch import IdleWatch
 from pool.sandbox import Change, Observer, Sandbox, State
-from pool.stats import PoolSnapshot, Totals
+from pool.sizing import Demand, Size, size
+from pool.stats import PoolSnapshot, Sizing, Totals
 from pool.template import Template
 from pool.traffic import Traffic
 
@@ -35,6 +37,8 @@ log = logging.getLogger(__name__)
 #: Pause before the engine is asked again to remove a container that it would not remove; doubles up to the longest.
 _RETRY_DESTROY_S = 0.5
 _RETRY_DESTROY_LONGEST_S = 30.0
+#: Between two sandboxes that are not needed any more. Slow: demand often comes back, and a boot costs more than one.
+_SHRINK_EVERY_S = 5.0
 
 
 @dataclass(slots=True)
@@ -45,6 +49,7 @@ class Shared:
     watch: IdleWatch
     traffic: Traffic
     boots: anyio.Semaphore  # containers that may be booting at once
+    boots_at_once: int  # how many those are
     destroys: anyio.Semaphore  # containers that may be on their way out at once
     take_slot: Callable[[], int]
     free_slot: Callable[[int], None]
@@ -78,6 +83,10 @@ class WarmPool:
         self._ready: list[Sandbox] = []  # last in, first out: the youngest has the warmest pages
         self._waiters: deque[_Waiter] = deque()
         self._backoff = Backoff()
+        self._arrivals = ArrivalRate()
+        self._boot_time = BootTime()
+        self._size = Size(template.target, "low")
+        self._grown = anyio.Event()  # the target is above the template's
         self._short = anyio.Event()  # something the refiller should look at has changed
         self._changed = anyio.Event()  # any sandbox has moved
         self._draining = False
@@ -89,7 +98,7 @@ class WarmPool:
         self._decay: TaskGroup | None = None
 
     def __repr__(self) -> str:
-        numbers = f"{len(self._ready)}/{self.template.target} ready, {self._count(State.BOOTING)} booting"
+        numbers = f"{len(self._ready)}/{self._size.target} ready, {self._count(State.BOOTING)} booting"
         return f"<WarmPool {self.template.name} {numbers}, {len(self._waiters)} waiting>"
 
     # -- lifetime ---------------------------------------------------------------------------------------------------
@@ -107,6 +116,7 @@ class WarmPool:
                 async with anyio.create_task_group() as self._growth:
                     self._growth.start_soon(self._refill)
                     self._growth.start_soon(self._retire_the_old)
+                    self._growth.start_soon(self._shrink)
                     try:
                         yield self
                     finally:
@@ -153,6 +163,8 @@ class WarmPool:
         """
         started = time.monotonic()
         self._shared.traffic.lease_arrived()
+        self._arrivals.arrived(anyio.current_time())
+        self._resize()
         self._refuse_what_is_hopeless()
         sandbox = None if self._waiters else self._pop_ready()
         outcome = "hit" if sandbox is not None else "waited"
@@ -241,13 +253,13 @@ class WarmPool:
 
     def _missing(self) -> int:
         """How many more must boot, from what is wanted and what is there; never from counted events."""
-        wanted = self.template.target + len(self._waiters)
+        wanted = self._size.target + len(self._waiters)
         room = self.template.max_sandboxes - len(self._sandboxes)
         return min(wanted - len(self._ready) - self._count(State.BOOTING), room)
 
     def _has_enough(self) -> bool:
         """Enough ready that background work may be put off: half the target, and nobody waiting."""
-        return not self._waiters and 2 * len(self._ready) >= self.template.target and bool(self._ready)
+        return not self._waiters and 2 * len(self._ready) >= self._size.target and bool(self._ready)
 
     async def _refill(self) -> None:
         assert self._growth is not None
@@ -301,8 +313,30 @@ class WarmPool:
             oldest = min((sandbox.since for sandbox in self._ready), default=now)
             await anyio.sleep(max(1.0, oldest + longest - now))
             old = [sandbox for sandbox in self._ready if sandbox.since + longest <= anyio.current_time()]
-            if old and len(self._ready) >= self.template.target:
+            if old and len(self._ready) >= self._size.target:
                 self.doom(min(old, key=lambda sandbox: sandbox.since), "idle too long")
+
+    def _resize(self) -> None:
+        """Follow demand: up at once, and down as arrivals are forgotten."""
+        low, high = self.template.target, self.template.max_target
+        if high <= low:
+            return
+        demand = Demand(self._arrivals.per_s(anyio.current_time()), self._boot_time.mean_s, self._shared.boots_at_once)
+        before, self._size = self._size, size(demand, miss_target=self.template.miss_target, low=low, high=high)
+        if self._size.target > before.target:
+            self._short.set()
+            self._grown.set()
+
+    async def _shrink(self) -> None:
+        """After a rise, until the pool is back at its least: end one sandbox at a time that is not needed any more."""
+        while True:
+            await self._grown.wait()
+            while self._size.target > self.template.target or len(self._ready) > self._size.target:
+                await anyio.sleep(_SHRINK_EVERY_S)
+                self._resize()
+                if len(self._ready) > self._size.target and not self._waiters:
+                    self.doom(min(self._ready, key=lambda sandbox: sandbox.since), "more than demand needs")
+            self._grown = anyio.Event()
 
     def _died_while_idle(self, sandbox: Sandbox) -> None:
         if sandbox.state is State.READY:
@@ -356,8 +390,8 @@ class WarmPool:
             return "draining"
         if self._backoff.is_failing and not self._ready:
             return self._failing()
-        if self.template.target > 0 and not self._ready and not self._count(State.LEASED):
-            return f"0 of {self.template.target} ready, {self._count(State.BOOTING)} booting"
+        if self._size.target > 0 and not self._ready and not self._count(State.LEASED):
+            return f"0 of {self._size.target} ready, {self._count(State.BOOTING)} booting"
         return None
 
     def _failing(self) -> str:
@@ -367,7 +401,14 @@ class WarmPool:
         facts = self._shared.engine.facts()
         return PoolSnapshot(
             template=self.template.name,
-            target=self.template.target,
+            target=self._size.target,
+            sizing=Sizing(
+                because=self._size.because,
+                low=self.template.target,
+                high=max(self.template.target, self.template.max_target),
+                arrivals_per_s=self._arrivals.per_s(anyio.current_time()),
+                boot_s=self._boot_time.mean_s,
+            ),
             ready=len(self._ready),
             booting=self._count(State.BOOTING),
             leased=self._count(State.LEASED),
@@ -397,6 +438,7 @@ class WarmPool:
     def _on_change(self, change: Change) -> None:
         if change.old is State.BOOTING and change.new is State.READY:
             self.totals.boot_seconds.observe(change.seconds_in_old)
+            self._boot_time.took(change.seconds_in_old)
         self._short.set()
         self._changed.set()
         self._changed = anyio.Event()

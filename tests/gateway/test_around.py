@@ -46,7 +46,9 @@ async def test_pools_shows_exactly_the_numbers_of_the_contract(served: Served) -
     await served.until(lambda: served.pool("python").ready == served.pool("node").ready == 2)
     answer = await served.http.get("/v1/pools")
     assert answer.status_code == 200
-    assert answer.json()["pools"][0] == {
+    shown = answer.json()["pools"][0]
+    assert shown.pop("sizing").items() >= {"because": "low", "low": 2, "high": 2, "arrivals_per_s": 0.0}.items()
+    assert shown == {
         "template": "python",
         "target": 2,
         "ready": 2,
@@ -105,6 +107,8 @@ async def test_a_full_queue_is_429_and_a_wait_in_vain_503(tmp_path: Path) -> Non
 METRICS = {
     "petri_pool_sandboxes": ("gauge", {"template", "state"}),
     "petri_pool_target": ("gauge", {"template"}),
+    "petri_pool_arrivals_per_second": ("gauge", {"template"}),
+    "petri_pool_boot_time_seconds": ("gauge", {"template"}),
     "petri_pool_waiting": ("gauge", {"template"}),
     "petri_leases_total": ("counter", {"template", "outcome"}),
     "petri_lease_seconds": ("histogram", {"template"}),

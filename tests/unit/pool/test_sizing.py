@@ -5,6 +5,8 @@ from __future__ import annotations
 import heapq
 import itertools
 import random
+import re
+from pathlib import Path
 
 import pytest
 
@@ -116,3 +118,12 @@ def test_a_boot_time_follows_the_machine():
     for _ in range(20):
         boots.took(0.6)
     assert boots.mean_s == pytest.approx(0.6, rel=0.02)
+
+
+def test_the_pages_table_is_what_the_function_says():
+    page = (Path(__file__).parents[3] / "docs" / "pool-size.md").read_text()
+    rows = re.findall(r"^\| ([\d.]+) \| ([\d.]+) s \| (\d+) \| (\d+) \| (\w+) \|$", page, re.MULTILINE)
+    assert len(rows) == 6
+    for arrivals, boot_s, at_once, target, because in rows:
+        demand = Demand(float(arrivals), float(boot_s), int(at_once))
+        assert size(demand, miss_target=0.001, low=0, high=10_000) == Size(int(target), because)
