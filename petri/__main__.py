@@ -15,6 +15,7 @@ from petri import lifeline
 from petri.config import Config, ConfigFault, load, reference
 
 _STATUS_WRONG_CONFIG = 2
+_STATUS_NO_ENGINE = 3
 
 
 class _Context:
@@ -170,6 +171,37 @@ def doctor(context: _Context, strict: bool, as_json: bool) -> None:
     sys.exit(any(finding.is_bad for finding in findings))
 
 
+@main.command()
+@click.option("--template", "names", multiple=True, metavar="NAME", help="Only this one; may be given more than once.")
+@click.option("--text", is_flag=True, help="For a person: what is wrong, and how much was looked at.")
+@_pass
+def selfcheck(context: _Context, names: tuple[str, ...], text: bool) -> None:
+    """Boot a sandbox of each template, look at its walls from inside, and print every probe as JSON.
+
+    Needs the engine, and no running Petri. Status 1 if a wall does not stand, 3 if no engine answers.
+    """
+    from petri.selfcheck import by_hand
+    from pool.engine import EngineError
+    from pool.process_lock import Held
+    from pool.uid_block import NoBlockIsFree
+
+    config = context.config
+    known = {template.name: template for template in config.templates}
+    if unknown := set(names) - known.keys():
+        raise click.BadParameter(f"no template {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+    try:
+        reports = by_hand.run(config, [known[name] for name in dict.fromkeys(names)] or list(config.templates))
+    except EngineError as error:
+        _fail(error, _STATUS_NO_ENGINE)
+    except (Held, NoBlockIsFree, OSError) as error:
+        _fail(error)
+    if text:
+        click.echo("\n".join(report.as_text() for report in reports))
+    else:
+        click.echo(json.dumps([report.as_json() for report in reports], indent=2))
+    sys.exit(not all(report.ok for report in reports))
+
+
 @main.group()
 def images() -> None:
     """What sandboxes are made of."""
@@ -200,7 +232,8 @@ def build(context: _Context, languages: tuple[str, ...], force: bool, base: str)
         client.ping()
     except docker.errors.DockerException as error:
         address = config.pool.docker_host or os.environ.get("DOCKER_HOST") or "its usual socket"
-        _fail(f"no container engine answers at {address} ({_cause(error)}); `scripts/engine` sets one up", 3)
+        message = f"no container engine answers at {address} ({_cause(error)}); `scripts/engine` sets one up"
+        _fail(message, _STATUS_NO_ENGINE)
     try:
         build_images(
             client,

@@ -14,6 +14,7 @@ import anyio
 
 from petri.config import Config
 from petri.doctor import refusal
+from petri.selfcheck import Checks, release_all
 from pool import daemon, process_lock, uid_block
 from pool.docker_engine import DockerEngine
 from pool.engine import EngineError
@@ -83,17 +84,30 @@ async def _until_stopped(config: Config, stopping: anyio.Event, serving: anyio.E
     log.info("engine: %s; freezer: %s (%s)", facts.engine, facts.freezer, facts.why)
     # As root the gateway gives root up and must still reach the socket; else both run as the same user.
     group = config.gateway.uid if os.geteuid() == 0 else None
-    async with Fleet(engine, config.templates, config.pool).running() as fleet:
+    held_back = [template.name for template in config.templates] if config.pool.selfcheck else []
+    status = 0
+    async with Fleet(engine, config.templates, config.pool, held_back=held_back).running() as fleet:
+
+        async def check() -> None:
+            nonlocal status
+            faults = await release_all(Checks(fleet, engine, config.pool.uid_base), config.templates)
+            if faults:
+                log.error("a wall of the sandboxes does not stand, and nothing is served:\n%s", "\n".join(faults))
+                status = 1
+                stopping.set()
+
         with daemon.listening(config.gateway.pool_socket, group=group) as listener:
             log.info("leasing at %s", config.gateway.pool_socket)
             serving.set()
             async with anyio.create_task_group() as answering:
                 answering.start_soon(daemon.serve, fleet, listener)
+                if config.pool.selfcheck:
+                    answering.start_soon(check)
                 await stopping.wait()
                 log.info("draining: %r", fleet)
                 await fleet.drain()
                 answering.cancel_scope.cancel()
-    return 0
+    return status
 
 
 async def _connected(config: Config) -> DockerEngine:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 import anyio
 
 from pool.engine import Engine, EngineError, Usage
-from pool.errors import UnknownTemplate
+from pool.errors import PoolUnavailable, UnknownTemplate
 from pool.idle_watch import IdleWatch
 from pool.sandbox import Change, Observer, Sandbox, State
 from pool.settings import PoolSettings
 from pool.slots import Slots
-from pool.stats import PoolStats
+from pool.stats import PoolSnapshot, PoolStats
 from pool.template import Template
 from pool.traffic import Traffic
 from pool.warm_pool import Shared, WarmPool
@@ -42,9 +42,16 @@ class Fleet:
     """Leases by template name. Owns every lease until it is ended; use within `running()`."""
 
     def __init__(
-        self, engine: Engine, templates: Sequence[Template], settings: PoolSettings, observers: Sequence[Observer] = ()
+        self,
+        engine: Engine,
+        templates: Sequence[Template],
+        settings: PoolSettings,
+        observers: Sequence[Observer] = (),
+        held_back: Collection[str] = (),
     ) -> None:
+        """`held_back`: names of templates that fill up as the others do, but are not leased before their `release`."""
         self._engine = engine
+        self._held_back = set(held_back)
         self._settings = settings
         self._observers = observers
         self._slots = Slots()
@@ -91,11 +98,20 @@ class Fleet:
                         pool.close()
                     tasks.cancel_scope.cancel()
 
-    async def lease(self, template: str) -> Lease:
-        """A lease on a thawed sandbox of `template`; raises a `PoolError`. Must be ended."""
+    def release(self, template: str) -> None:
+        """Lease what was held back."""
+        self._held_back.discard(template)
+
+    async def lease(self, template: str, *, held_back: bool = False) -> Lease:
+        """A lease on a thawed sandbox of `template`; raises a `PoolError`. Must be ended.
+
+        `held_back`: even of a template that is.
+        """
         pool = self._pools.get(template)
         if pool is None:
             raise UnknownTemplate(f"no template {template!r}; there are {', '.join(sorted(self._pools))}")
+        if template in self._held_back and not held_back:
+            raise PoolUnavailable(f"{pool!r}: {self._snapshot(pool).trouble}")
         taken = await pool.take()
         lease = Lease(uuid.uuid4().hex, taken.sandbox, taken.queue_s, taken.thaw_s)
         self._leases[lease.id] = lease
@@ -129,7 +145,13 @@ class Fleet:
             log.warning("%d leases were still held after %.0f s", len(self._leases), self._settings.drain_s)
 
     def stats(self) -> PoolStats:
-        return PoolStats(pools=tuple(pool.snapshot() for pool in self._pools.values()), unwanted=self._unwanted)
+        return PoolStats(pools=tuple(map(self._snapshot, self._pools.values())), unwanted=self._unwanted)
+
+    def _snapshot(self, pool: WarmPool) -> PoolSnapshot:
+        found = pool.snapshot()
+        if found.trouble is None and pool.template.name in self._held_back:
+            return found.model_copy(update={"trouble": "its self-check is not over yet"})
+        return found
 
     async def take_census(self) -> None:
         """Compare the engine's containers with those we know."""

@@ -113,7 +113,7 @@ func fileSystems(asked *question) (any, error) {
 		found[path] = map[string]any{
 			"bytes": uint64(stat.Blocks) * uint64(stat.Bsize), "files": stat.Files,
 			"nosuid": stat.Flags&stNoSuid != 0, "nodev": stat.Flags&stNoDev != 0, "noexec": stat.Flags&stNoExec != 0,
-			"owner": top.Uid, "mode": fmt.Sprintf("%04o", top.Mode&0o7777),
+			"owner": top.Uid,
 		}
 	}
 	return found, nil
