@@ -18,7 +18,7 @@ _REF = "#/components/schemas/{model}"
 
 _HEADERS: dict[str, Json] = {
     "X-Request-ID": {"description": "The caller's own, or one made here.", "schema": {"type": "string"}},
-    "Server-Timing": {"description": "`timings_ms` once more.", "schema": {"type": "string"}},
+    "Server-Timing": {"description": "`timings_ms` once more, with more stages between.", "schema": {"type": "string"}},
     "Location": {"description": "Path of the sandbox.", "schema": {"type": "string"}},
     "Retry-After": {"description": "Whole seconds.", "schema": {"type": "integer", "minimum": 1}},
 }

@@ -76,13 +76,5 @@ def answer_of(
     )
 
 
-def server_timing(timings: Timings) -> str:
-    """The same four numbers, for the header that browsers and proxies read."""
-    return (
-        f"queue;dur={timings.queue:g}, lease;dur={timings.lease:g}, "
-        f"run;dur={timings.run:g}, total;dur={timings.total:g}"
-    )
-
-
 def _ms(seconds: float) -> float:
     return round(max(seconds, 0.0) * 1000, 3)

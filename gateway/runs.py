@@ -15,31 +15,36 @@ from gateway.conduct import OomKills, conduct, lease_of
 from gateway.context import gateway_of
 from gateway.intake import Plan, plan_run
 from gateway.middleware import started_at
-from gateway.outcomes import answer_of, server_timing
+from gateway.outcomes import answer_of
 from gateway.pool_client import Lease
+from gateway.stages import Stages
 from runners.execution import Outcome
 
 
 async def run(request: Request) -> Response:
     gateway = gateway_of(request)
+    stages = Stages(started_at(request))
     plan = plan_run(await read_json(request, gateway.settings.body_limit_bytes), gateway.templates)
+    stages.parsed()
     async with gateway.attendance.attend(request.receive):
         lease = await lease_of(gateway.pool, plan.template)
         ended = "not finished"
         try:
             outcome = await conduct(lease, plan.execution, OomKills(gateway.pool, lease), gateway.metrics)
+            stages.ended()
             ended = "finished"
         finally:
             # One turn of the loop later: the answer is written by then, and the caller does not wait while two cores
             # are busy taking a container down.
             asyncio.get_running_loop().call_soon(gateway.pool.release, lease, ended)
-    return run_response(request, plan, outcome, lease, queue_s=lease.queue_s, lease_s=lease.lease_s - lease.queue_s)
+    stages.thaw_s = lease.thaw_s
+    return run_response(plan, outcome, lease, stages, queue_s=lease.queue_s, lease_s=lease.lease_s - lease.queue_s)
 
 
 def run_response(
-    request: Request, plan: Plan, outcome: Outcome, lease: Lease, *, queue_s: float, lease_s: float
+    plan: Plan, outcome: Outcome, lease: Lease, stages: Stages, *, queue_s: float, lease_s: float
 ) -> Response:
-    """The run object, and its timings once more in a header."""
+    """The run object, and its timings, finer, in a header."""
     answer = answer_of(
         outcome,
         plan,
@@ -47,7 +52,8 @@ def run_response(
         sandbox_id=lease.sandbox_id,
         queue_s=queue_s,
         lease_s=lease_s,
-        total_s=time.perf_counter() - started_at(request),
+        total_s=time.perf_counter() - stages.head_at,
     )
-    headers = {"Server-Timing": server_timing(answer.timings_ms)}
-    return Response(to_json(answer), 200, headers, "application/json")
+    body = to_json(answer)
+    headers = {"Server-Timing": stages.server_timing(answer.timings_ms, outcome)}
+    return Response(body, 200, headers, "application/json")

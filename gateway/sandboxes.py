@@ -11,8 +11,10 @@ from gateway.body import read_json
 from gateway.conduct import lease_of
 from gateway.context import gateway_of
 from gateway.intake import plan_exec, plan_sandbox
+from gateway.middleware import started_at
 from gateway.runs import run_response
 from gateway.schema import SandboxesAnswer
+from gateway.stages import Stages
 
 
 async def create(request: Request) -> Response:
@@ -38,12 +40,15 @@ async def execute(request: Request) -> Response:
     gateway = gateway_of(request)
     sandbox_id: str = request.path_params["id"]
     gateway.sessions.get(sandbox_id)  # a body for a sandbox that is not there is not read
+    stages = Stages(started_at(request))
     body = await read_json(request, gateway.settings.body_limit_bytes)
     sandbox = gateway.sessions.get(sandbox_id)  # looked up again: nothing is awaited from here until it is taken
     plan = plan_exec(body, sandbox.template, sandbox.env)
+    stages.parsed()
     async with gateway.attendance.attend(request.receive) as attended:
         outcome = await gateway.sessions.execute(sandbox, plan, attended)
-    return run_response(request, plan, outcome, sandbox.lease, queue_s=0.0, lease_s=0.0)
+        stages.ended()
+    return run_response(plan, outcome, sandbox.lease, stages, queue_s=0.0, lease_s=0.0)
 
 
 async def delete(request: Request) -> Response:

@@ -21,8 +21,8 @@ from runners.messages import AgentError, Exit, parse
 from runners.wire import MAX_PAYLOAD_BYTES, Frame, Kind, RunnerProtocolError
 
 #: How long after the run's own deadline the host waits for the agent to report it. The agent needs up to 100 ms to
-#: drain the pipes and some to kill what is left. Callers are promised an answer by their deadline + 1 s; what is left of
-#: it is for the host's counters and for the answer itself.
+#: drain the pipes and some to kill what is left. Callers are promised an answer by their deadline + 1 s, of which some
+#: is for the host's counters and for the answer itself.
 HOST_GRACE_S = 0.7
 
 #: How much earlier than the host's deadline the agent's may come: its milliseconds are rounded, and in a virtual
@@ -112,8 +112,9 @@ class Outcome:
     """What the guest did. Exactly one of `exit_code` and `signal` is set.
 
     `output` is standard output and error together, in order of arrival. `sandbox_spent`: the channel or the agent is
-    not fit for another run. Times are seconds from the moment the first byte was sent; `first_byte_s` is None
-    where there was no output. `stdout` and `stderr` have at most the run's `stream_limit` each.
+    not fit for another run. Times are seconds from the moment before the first byte was sent: until what the kernel
+    took at once was sent, the first output came (None where there was none), and the end was known. `stdout` and
+    `stderr` have at most the run's `stream_limit` each.
     """
 
     exit_code: int | None
@@ -127,6 +128,7 @@ class Outcome:
     output_limit: bool = False
     oom: bool = False
     sandbox_spent: bool = False
+    sent_s: float = 0.0
     first_byte_s: float | None = None
     duration_s: float = 0.0
 
@@ -152,6 +154,7 @@ async def execute(channel: FrameStream, execution: Execution) -> Outcome:
     outcome: Outcome | None = None
     with anyio.move_on_after(execution.timeout_s + HOST_GRACE_S):
         unsent = channel.send_now(encode_all(execution.frames(collected.stream)))
+        collected.sent()
         if not unsent:
             return await collected.until_exit(channel)
         failure: Exception | None = None
@@ -186,12 +189,17 @@ class _Collected:
         self.stream = stream
         self._execution = execution
         self._started = time.monotonic()
+        self._sent_s = 0.0
         self._first_byte: float | None = None
         self._stdout = bytearray()
         self._stderr = bytearray()
         self._output = bytearray()
         self._stdout_truncated = self._stderr_truncated = False
         self._received = 0  # bytes of output, kept or not
+
+    def sent(self) -> None:
+        """Now, as much as the kernel took at once."""
+        self._sent_s = time.monotonic() - self._started
 
     async def until_exit(self, channel: FrameStream) -> Outcome:
         while True:
@@ -248,6 +256,7 @@ class _Collected:
             timed_out=exit_.timed_out,
             output_limit=exit_.output_limit,
             sandbox_spent=sent_too_much,
+            sent_s=self._sent_s,
             first_byte_s=None if self._first_byte is None else self._first_byte - self._started,
             duration_s=time.monotonic() - self._started,
         )

@@ -79,8 +79,15 @@ async def test_text_that_is_not_utf_8_cannot_break_the_answer_and_base64_gives_t
 async def test_the_timings_are_in_the_server_timing_header_too(served: Served) -> None:
     answer = await served.run("print 1")
     timings = answer.json()["timings_ms"]
-    said = dict(re.findall(r"(\w+);dur=([\d.e-]+)", answer.headers["server-timing"]))
-    assert {name: float(value) for name, value in said.items()} == pytest.approx(timings)
+    header = re.findall(r"([\w-]+);dur=([\d.e-]+)", answer.headers["server-timing"])
+    said = {name: float(value) for name, value in header}
+    stages = ["parse", "queue", "thaw", "lease", "send", "first-byte", "exit", "run", "respond", "total"]
+    assert list(said) == stages
+    assert {name: said[name] for name in timings} == pytest.approx(timings)
+    assert said["send"] + said["first-byte"] + said["exit"] == pytest.approx(said["run"], abs=0.005)
+    assert 0 < said["parse"] + said["queue"] + said["lease"] + said["run"] <= said["total"]
+    silent = (await served.run("exit 0")).headers["server-timing"]
+    assert "first-byte" not in silent
 
 
 async def test_each_run_has_a_sandbox_of_its_own_which_is_destroyed(served: Served) -> None:
