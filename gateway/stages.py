@@ -28,7 +28,7 @@ class Stages:
     def server_timing(self, timings: Timings, outcome: Outcome) -> str:
         """The header's value, in the order in which things happen. Call it last: encoding the answer is `respond`.
 
-        `thaw` is part of `lease`. `send`, `first-byte` (counted from the send) and `exit` (from the first byte) are `run`.
+        `thaw` is part of `lease`. `send`, `first-byte` (counted from the send) and `exit` (from that) make up `run`.
         """
         respond_s = time.perf_counter() - self.ended_at
         shown = {"parse": _ms(self.parse_s), "queue": timings.queue, "thaw": _ms(self.thaw_s), "lease": timings.lease}
