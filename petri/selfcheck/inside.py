@@ -44,14 +44,17 @@ async def examine(channel: FrameStream, circumstances: Circumstances) -> tuple[R
         outcome = await execute(channel, execution)
     except (ChannelClosed, RunnerProtocolError, NotExecuted, StdinOverflow) as error:
         return (_not_run(f"not run: {error}"),)
+    return reported(outcome, circumstances)
+
+
+def reported(outcome: Outcome, circumstances: Circumstances) -> tuple[Result, ...]:
+    """What the program's end and its output come to."""
     if outcome.exit_code != 0:
         return (_not_run(_ending(outcome)),)
     try:
         lines = [Line.model_validate_json(line) for line in outcome.stdout.splitlines()]
     except ValidationError:
-        return (
-            _not_run("its output is not a report: an image of an older Petri? `petri images build` makes a new one"),
-        )
+        return (_not_run("its output is no report: an image of an older Petri? `petri images build` makes a new one"),)
     return judged(lines, circumstances)
 
 
