@@ -21,7 +21,7 @@ from gateway.app import create_app
 from gateway.attendance import Attendance
 from gateway.http_protocol import HttpProtocol
 from gateway.privileges import StillPrivileged, drop_root
-from gateway.settings import GatewaySettings
+from gateway.settings import LOOPBACK_ONLY, GatewaySettings
 from pool.template import Template
 
 log = logging.getLogger(__name__)
@@ -158,11 +158,7 @@ def _bind(host: str, port: int) -> list[socket.socket]:
     addresses = dict.fromkeys((family, str(address[0])) for family, _, _, _, address in found)
     for _, address in addresses:
         if not ipaddress.ip_address(address.partition("%")[0]).is_loopback:
-            raise Refused(
-                f"host {host!r} is {address}: without API keys the gateway listens on loopback only "
-                "(127.0.0.1, ::1 or localhost)",
-                2,
-            )
+            raise Refused(f"host {host!r} is {address}: {LOOPBACK_ONLY}", 2)
     sockets: list[socket.socket] = []
     for family, address in addresses:
         try:

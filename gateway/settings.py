@@ -15,6 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 GATEWAY_UID = 70_000
 
 
+#: Whoever reaches the port can run code: nobody has to show a key yet.
+LOOPBACK_ONLY = "without API keys the gateway listens on loopback only (127.0.0.1, ::1 or localhost)"
+
 HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,252}$")]
 Origin = Annotated[str, Field(pattern=r"^https?://([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$")]
 

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import click
 
 from petri import lifeline
-from petri.config import Config, ConfigFault, load, reference
+from petri.config import Config, ConfigFault, in_force, load
 
 _STATUS_WRONG_CONFIG = 2
 _STATUS_NO_ENGINE = 3
@@ -298,13 +298,13 @@ def show_config(context: _Context) -> None:
     """Show every setting: key, value in force, variable, meaning."""
     config = context.config
     click.echo(f"from {config.source or 'the defaults'}; state in {config.state_dir}, sockets in {config.run_dir}\n")
-    tables = [("gateway", config.gateway), ("pool", config.pool)]
-    tables += [(f"templates.{template.name}", template) for template in config.templates]
-    meanings = {key: meaning for key, _, _, meaning in reference()}
-    for table, settings in tables:
-        for name, value in settings.model_dump(mode="json").items():
-            meaning = meanings.get(f"{table.partition('.')[0]}{'.NAME' if '.' in table else ''}.{name}", "")
-            click.echo(f"{f'{table}.{name}':<36} {value!s:<24} {meaning}")
+    rows = [
+        (key, value if isinstance(value, str) and value else json.dumps(value), variable, meaning)
+        for key, value, variable, meaning in in_force(config)
+    ]
+    widths = [max(len(row[at]) for row in rows) for at in range(3)]
+    for *cells, meaning in rows:
+        click.echo("  ".join([*(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)), meaning]))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ Pool and gateway read nothing of the environment themselves: what is found here 
 
 from __future__ import annotations
 
-import difflib
+import ipaddress
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 
-from gateway.settings import GatewaySettings
+from gateway.settings import LOOPBACK_ONLY, GatewaySettings
+from petri import config_faults
 from pool.settings import PoolSettings
 from pool.template import Template
 from pool.uid_block import BLOCK
@@ -26,7 +26,8 @@ _M = TypeVar("_M", bound=BaseModel)
 #: Looked for in this order when neither `--config` nor PETRI_CONFIG names a file.
 _USUAL_PLACES = (Path("petri.toml"), Path("/etc/petri/petri.toml"))
 
-#: What Petri runs without a configuration file, and what petri.toml in the repository says.
+#: What Petri runs without a configuration file, and what petri.toml in the repository says. A file's [templates.python]
+#: begins with these values, too, and names only what it changes.
 DEFAULT_TEMPLATES: dict[str, dict[str, Any]] = {
     "python": {"language": "python", "image": "petri/python", "target": 8, "max_target": 24},
     "node": {"language": "node", "image": "petri/node", "target": 4, "max_target": 12},
@@ -93,16 +94,23 @@ def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> C
     state_dir, run_dir = _directories(environ)
     pool = dict(tables.pop("pool", {}))
     gateway = dict(tables.pop("gateway", {}))
-    templates = {name: dict(table) for name, table in tables.pop("templates", DEFAULT_TEMPLATES).items()}
+    templates = {
+        name: {**DEFAULT_TEMPLATES.get(name, {}), **table}
+        for name, table in tables.pop("templates", DEFAULT_TEMPLATES).items()
+    }
     faults += [f"{name}: no such table; there are pool, gateway and templates" for name in tables]
     _override(pool, gateway, templates, environ, faults)
     pool_settings = _validated(PoolSettings, "pool", pool, faults)
     name = pool_settings.name if pool_settings else "default"
     gateway.setdefault("pool_socket", run_dir / f"pool-{name}.sock")
     gateway_settings = _validated(GatewaySettings, "gateway", gateway, faults)
-    valid = [
-        _validated(Template, f"templates.{name}", {"name": name, **table}, faults) for name, table in templates.items()
-    ]
+    if gateway_settings and not _may_be_listened_on(gateway_settings.host):
+        faults.append(f"gateway.host = {gateway_settings.host!r}: {LOOPBACK_ONLY}")
+    valid = []
+    for name, table in templates.items():
+        if (other := table.pop("name", name)) != name:
+            faults.append(f"templates.{name}.name = {other!r}: no such setting; [templates.{name}] is the name")
+        valid.append(_validated(Template, f"templates.{name}", {"name": name, **table}, faults))
     if not 1 <= len(templates) <= MAX_TEMPLATES:
         faults.append(f"templates: there are {len(templates)}; there must be at least one and at most {MAX_TEMPLATES}")
     if (most := sum(template.max_sandboxes for template in valid if template)) > BLOCK:
@@ -131,6 +139,31 @@ def reference() -> Iterator[tuple[str, str, str, str]]:
             if name == "pool_socket":
                 default = "in the run directory"
             yield f"{table}.{name}", prefix + name.upper(), default, field.description or ""
+
+
+def _may_be_listened_on(host: str) -> bool:
+    """False for an address other machines could reach. What a name means is looked up when the gateway starts."""
+    try:
+        return ipaddress.ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        return True
+
+
+def in_force(config: Config) -> Iterator[tuple[str, Any, str, str]]:
+    """(key, value, variable, description) of every setting of one configuration."""
+    tables: list[tuple[str, str, BaseModel]] = [
+        ("gateway", "PETRI_GATEWAY_", config.gateway),
+        ("pool", "PETRI_POOL_", config.pool),
+    ]
+    tables += [
+        (f"templates.{one.name}", f"PETRI_TEMPLATE_{config_faults.in_variables(one.name)}_", one)
+        for one in config.templates
+    ]
+    for table, prefix, settings in tables:
+        fields = type(settings).model_fields
+        for name, value in settings.model_dump(mode="json").items():
+            if (type(settings), name) != (Template, "name"):  # the table's own
+                yield f"{table}.{name}", value, prefix + name.upper(), fields[name].description or ""
 
 
 def _find(path: Path | None, environ: Mapping[str, str]) -> Path | None:
@@ -181,21 +214,19 @@ def _override(
         ("PETRI_POOL_", pool, PoolSettings),
         ("PETRI_GATEWAY_", gateway, GatewaySettings),
     ]
-    prefixes += [(f"PETRI_TEMPLATE_{_upper(name)}_", table, Template) for name, table in templates.items()]
+    prefixes += [
+        (f"PETRI_TEMPLATE_{config_faults.in_variables(name)}_", table, Template) for name, table in templates.items()
+    ]
     for prefix, table, model in prefixes:
         for name in model.model_fields:
-            known[prefix + name.upper()] = (table, model, name)
+            if (model, name) != (Template, "name"):
+                known[prefix + name.upper()] = (table, model, name)
     for variable, text in environ.items():
         if variable in known:
             table, model, name = known[variable]
             table[name] = _typed(model, name, text)
         elif variable.startswith(("PETRI_POOL_", "PETRI_GATEWAY_", "PETRI_TEMPLATE_")):
-            near = difflib.get_close_matches(variable, known, 1)
-            faults.append(f"{variable}: no such setting" + (f"; did you mean {near[0]}?" if near else ""))
-
-
-def _upper(name: str) -> str:
-    return name.upper().replace("-", "_")
+            faults.append(config_faults.unknown_variable(variable, known, templates))
 
 
 def _typed(model: type[BaseModel], name: str, text: str) -> Any:
@@ -213,7 +244,7 @@ def _validated(model: type[_M], where: str, table: dict[str, Any], faults: list[
         return model.model_validate(table)
     except ValidationError as error:
         found = error.errors(include_url=False)
-        faults += [_sentence(model, where, one) for one in found]
+        faults += [config_faults.sentence(model, where, one) for one in found]
         wrong = {one["loc"][0] for one in found if one["loc"]}
         if wrong and issubclass(model, Template | GatewaySettings):
             # With a field wrong the model does not look at how the others agree; everything is reported at once.
@@ -222,15 +253,3 @@ def _validated(model: type[_M], where: str, table: dict[str, Any], faults: list[
             rest = {name: value for name, value in given.items() if name not in wrong}
             faults += [f"{where}: {fault}" for fault in model.disagreements(rest)]
         return None
-
-
-def _sentence(model: type[BaseModel], where: str, error: ErrorDetails) -> str:
-    """Name, value and what is allowed."""
-    name = ".".join([where, *map(str, error["loc"])])
-    if error["type"] == "missing":
-        return f"{name}: is missing"
-    if error["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(str(error["loc"][-1]), model.model_fields, 1)
-        return f"{name} = {error['input']!r}: no such setting" + (f"; did you mean {near[0]}?" if near else "")
-    wanted = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    return f"{name}: {wanted}" if not error["loc"] else f"{name} = {error['input']!r}: {wanted}"

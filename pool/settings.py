@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -22,6 +24,8 @@ class PoolSettings(BaseModel):
     )
     drain_s: float = Field(10.0, ge=0, le=3600, allow_inf_nan=False, description="at shutdown, how long runs may go on")
     close_s: float = Field(15.0, gt=0, le=600, allow_inf_nan=False, description="and then, how long removals may take")
-    freezer: str = Field("auto", pattern="^(auto|cgroup|docker)$", description="`auto`, or insist on one way to freeze")
+    freezer: Literal["auto", "cgroup", "docker"] = Field(
+        "auto", description="`auto`; or insist on a way to freeze: `cgroup` or `docker` (its pause)"
+    )
     selfcheck: bool = Field(True, description="lease nothing before a sandbox was looked at from inside")
     production: bool = Field(False, description="do not start on a host that `petri doctor --strict` calls bad")

@@ -154,6 +154,7 @@ PYTHON_ONLY = """
 language = "python"
 image = "petri/python"
 target = 2
+max_target = 2
 """
 
 
