@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from petri.doctor.advisories import first_with_all, still_open
 from petri.doctor.facts import EngineFacts
-from petri.doctor.finding import BAD, OK, WARN, Verdict, check
+from petri.doctor.finding import BAD, OK, WARN, Unreadable, Verdict, check
 from petri.doctor.packages import of_component
 from petri.doctor.versions import Version
 
@@ -34,17 +34,21 @@ def _version(facts: EngineFacts, component: str) -> Verdict:
     said = facts.engine.components.get(component)
     if said is None or (version := Version.parse(said.version)) is None:
         stated = said.version if said else "not stated"
-        return Verdict(WARN, f"version {stated}: cannot be compared with the advisories")
+        raise Unreadable(f"version {stated} cannot be compared with the advisories")
     package = of_component(facts.packages, component, said.version, said.commit)
     by_number = still_open(component, version, frozenset())
     # A program that runs from a replaced file is older than its package's changelog.
-    fixed = package.fixed if package and component not in facts.host.replaced else None
+    daemons = facts.host.daemons
+    is_current = component not in daemons.replaced and component not in daemons.unseen
+    fixed = package.fixed if package and is_current else None
     found = still_open(component, version, fixed or frozenset())
     label = said.version + (f" from {package.name} {package.version}" if package else "")
     if helped := sorted({cve for _, cves in by_number for cve in cves} & (fixed or frozenset())):
         label += f", which fixes {', '.join(helped)}"
     if found and package and package.fixed is None:
         label += " (its changelog is not here: fixes of the distribution cannot be seen)"
+    if found and package and component in daemons.unseen:
+        label += f" ({daemons.unseen[component]}: its changelog may be newer than what runs)"
     if not found:
         return Verdict(OK, label)
     holes = "; ".join(f"{', '.join(cves)} ({advisory.what})" for advisory, cves in found)
@@ -86,10 +90,10 @@ def containerd(facts: EngineFacts) -> Verdict:
     remedy=_UPGRADE,
 )
 def runc(facts: EngineFacts) -> Verdict:
-    if (runtime := facts.engine.default_runtime) not in _RUNC:
-        return Verdict(
-            WARN, f"sandboxes run under {runtime or 'an unnamed runtime'}, whose advisories are not known here"
-        )
+    if not (runtime := facts.engine.default_runtime):
+        raise Unreadable("the engine does not state its runtime")
+    if runtime not in _RUNC:
+        return Verdict(WARN, f"sandboxes run under {runtime}, whose advisories are not known here")
     return _version(facts, "runc")
 
 
@@ -100,10 +104,15 @@ def runc(facts: EngineFacts) -> Verdict:
     remedy="restart the engine, or the machine; with live-restore on, running sandboxes survive an engine's restart",
 )
 def restart_pending(facts: EngineFacts) -> Verdict:
-    waiting = [f"{name} runs a file that was replaced" for name in sorted(facts.host.replaced)]
-    if facts.host.reboot_required:
+    daemons = facts.host.daemons
+    waiting = [f"{name} runs a file that was replaced" for name in sorted(daemons.replaced)]
+    if facts.host.read("/run/reboot-required") is not None:
         waiting.append("the distribution asks for a reboot")
-    return Verdict(WARN, ", ".join(waiting)) if waiting else Verdict(OK, "nothing installed waits for a restart")
+    if waiting:
+        return Verdict(WARN, ", ".join(waiting))
+    if daemons.unseen:
+        raise Unreadable("; ".join(daemons.unseen.values()))
+    return Verdict(OK, "nothing installed waits for a restart")
 
 
 @check(
@@ -153,7 +162,7 @@ def userns_remap(facts: EngineFacts) -> Verdict:
 
 
 def _subuids(facts: EngineFacts) -> list[tuple[str, str, str]]:
-    rows = [line.split(":") for line in facts.host.files.get("/etc/subuid", "").splitlines()]
+    rows = [line.split(":") for line in (facts.host.read("/etc/subuid") or "").splitlines()]
     return [(row[0], row[1], row[2]) for row in rows if len(row) == 3]
 
 
@@ -166,14 +175,16 @@ def _subuids(facts: EngineFacts) -> list[tuple[str, str, str]]:
 def engine_tcp(facts: EngineFacts) -> Verdict:
     if not facts.engine.address.is_local:
         return Verdict(BAD, f"Petri itself reaches the engine at {facts.engine.address.url}, without TLS")
-    if facts.host.plain_apis:
-        return Verdict(BAD, f"an engine answers without TLS at {', '.join(facts.host.plain_apis)}")
+    daemons = facts.host.daemons
+    if daemons.plain_apis:
+        return Verdict(BAD, f"an engine answers without TLS at {', '.join(daemons.plain_apis)}")
     # The engine's own warning is free text: it may only ever add to what was found by asking.
     for warning in facts.engine.warnings:
         if "API is accessible on http" in warning:
             return Verdict(BAD, f"the engine warns: {warning.splitlines()[0]}")
-    limit = "" if facts.host.sees_all_ports else ", as far as this user can see"
-    return Verdict(OK, f"no engine answers over TCP without TLS{limit}")
+    if "docker" in daemons.unseen:
+        raise Unreadable(daemons.unseen["docker"])
+    return Verdict(OK, "no engine answers over TCP without TLS")
 
 
 @check(
@@ -183,8 +194,10 @@ def engine_tcp(facts: EngineFacts) -> Verdict:
     remedy="chmod 0660 the socket (systemd: SocketMode=0660 in docker.socket), and keep people out of its group",
 )
 def engine_socket(facts: EngineFacts) -> Verdict:
-    if (file := facts.engine.socket) is None:
+    if not facts.engine.address.is_local:
         return Verdict(OK, "not a file of this machine")
+    if (file := facts.engine.socket) is None:
+        raise Unreadable(f"{facts.engine.address.url} cannot be looked at")
     seen = f"{file.path} {file.mode:04o}, group {file.group}"
     if file.mode & 0o002:
         return Verdict(BAD, f"{seen}: every user may write to it")

@@ -1,72 +1,22 @@
-"""Gather what the checks judge: the kernel's files, the engine's answers, the packages. Nothing is judged here."""
+"""Gather what the checks judge: the machine, the engine's answers, the packages. Nothing is judged here."""
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import errno
 import grp
-import os
-import platform
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from petri.config import Config
-from petri.doctor import tcp_api
+from petri.doctor.finding import Unreadable
+from petri.doctor.host_facts import Host, gather_host
 from petri.doctor.packages import Package, installed
 from pool.engine import EngineError
 from pool.engine_api import Address, EngineApi
 
 _ENGINE_TIMEOUT_S = 15.0
-_SYSCTLS = (
-    "fs.protected_fifos",
-    "fs.protected_hardlinks",
-    "fs.protected_regular",
-    "fs.protected_symlinks",
-    "fs.suid_dumpable",
-    "kernel.apparmor_restrict_unprivileged_userns",
-    "kernel.core_pattern",
-    "kernel.dmesg_restrict",
-    "kernel.io_uring_disabled",
-    "kernel.io_uring_group",
-    "kernel.kptr_restrict",
-    "kernel.perf_event_paranoid",
-    "kernel.seccomp.actions_avail",
-    "kernel.unprivileged_bpf_disabled",
-    "kernel.unprivileged_userns_clone",
-    "kernel.yama.ptrace_scope",
-    "user.max_user_namespaces",
-    "vm.overcommit_memory",
-)
-_FILES = ("/proc/swaps", "/etc/subuid", "/sys/kernel/mm/ksm/run", "/sys/devices/system/cpu/smt/active")
-_GLOBS = ("sys/devices/system/cpu/vulnerabilities/*", "sys/block/dm-*/dm/uuid")
-_DAEMONS = {"dockerd": "docker", "containerd": "containerd"}
-_IO_URING_SETUP = 425  # the same number on every architecture
-
-
-@dataclass(frozen=True, slots=True)
-class Host:
-    """This machine. A file that does not exist or cannot be read is not in `files`."""
-
-    release: str
-    files: Mapping[str, str]  # by path, without white space at the end
-    has_io_uring: bool
-    reboot_required: bool
-    replaced: frozenset[str]  # components that run from a file since replaced or removed: upgraded, not restarted
-    plain_apis: tuple[str, ...] = ()  # where an engine answers over TCP without TLS
-    sees_all_ports: bool = True
-
-    def sysctl(self, name: str) -> str | None:
-        return self.files.get("/proc/sys/" + name.replace(".", "/"))
-
-    def number(self, name: str) -> int | None:
-        try:
-            return int(self.sysctl(name) or "")
-        except ValueError:
-            return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +41,7 @@ class Engine:
 
     address: Address
     components: Mapping[str, Component]  # docker, containerd, runc
-    security_options: tuple[str, ...]
+    security_options: tuple[str, ...] | None  # None: not stated
     default_runtime: str
     live_restore: bool
     cgroup_version: str
@@ -115,7 +65,7 @@ class Engine:
         return cls(
             address,
             components,
-            security_options=tuple(info.get("SecurityOptions") or ()),
+            security_options=tuple(info["SecurityOptions"] or ()) if "SecurityOptions" in info else None,
             default_runtime=str(info.get("DefaultRuntime") or ""),
             live_restore=bool(info.get("LiveRestoreEnabled")),
             cgroup_version=str(info.get("CgroupVersion") or ""),
@@ -126,6 +76,8 @@ class Engine:
 
     def option(self, name: str) -> str | None:
         """One security option with its parameters (`name=seccomp,profile=builtin`), or None where it is off."""
+        if self.security_options is None:
+            raise Unreadable("the engine does not state its security options")
         return next((one for one in self.security_options if one.split(",")[0] in (name, f"name={name}")), None)
 
 
@@ -149,26 +101,6 @@ def gather(config: Config) -> tuple[Host, EngineFacts | EngineError]:
     return host, EngineFacts(engine, host, installed(), config.pool.uid_base)
 
 
-def gather_host(root: Path = Path("/")) -> Host:
-    """`root`: where the machine's files are, for tests."""
-    paths = [root / path.lstrip("/") for path in _FILES]
-    paths += [root / "proc/sys" / name.replace(".", "/") for name in _SYSCTLS]
-    paths += [path for glob in _GLOBS for path in sorted(root.glob(glob))]
-    files = {}
-    for path in paths:
-        with contextlib.suppress(OSError, UnicodeDecodeError):
-            files[f"/{path.relative_to(root)}"] = path.read_text().rstrip()
-    return Host(
-        platform.release(),
-        files,
-        has_io_uring=_has_io_uring(),
-        reboot_required=(root / "run/reboot-required").exists(),
-        replaced=frozenset(_replaced(root / "proc")),
-        plain_apis=tuple(tcp_api.plain_apis(root / "proc")),
-        sees_all_ports=os.geteuid() == 0,
-    )
-
-
 def gather_engine(docker_host: str) -> Engine:
     """Raises `EngineError` when the engine does not answer."""
     address = Address.of(docker_host)
@@ -179,6 +111,7 @@ def gather_engine(docker_host: str) -> Engine:
 
 
 def socket_file(address: Address) -> SocketFile | None:
+    """None where there is none, or where it cannot be looked at."""
     if not address.is_local:
         return None
     path = address.url.removeprefix("unix://")
@@ -191,18 +124,3 @@ def socket_file(address: Address) -> SocketFile | None:
     except KeyError:
         return SocketFile(path, stat.S_IMODE(status.st_mode), str(status.st_gid), ())
     return SocketFile(path, stat.S_IMODE(status.st_mode), group.gr_name, tuple(group.gr_mem))
-
-
-def _replaced(proc: Path) -> Iterator[str]:
-    for comm in proc.glob("[0-9]*/comm"):
-        with contextlib.suppress(OSError):
-            name = comm.read_text().strip()
-            if name in _DAEMONS and str(comm.with_name("exe").readlink()).endswith(" (deleted)"):
-                yield _DAEMONS[name]
-
-
-def _has_io_uring() -> bool:
-    """Whether this kernel was built with io_uring: a call with nothing in it fails otherwise where it was."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.syscall(_IO_URING_SETUP, 0, None)
-    return ctypes.get_errno() != errno.ENOSYS

@@ -21,6 +21,9 @@ class Severity(enum.IntEnum):
         return self.name.lower()
 
 
+#: What to do where a check cannot be made.
+_LOOK = "run this as root, on the engine's own machine, where nothing hides its /proc and /sys"
+
 OK, WARN, BAD = Severity.OK, Severity.WARN, Severity.BAD
 
 
@@ -54,6 +57,10 @@ class Finding:
         return asdict(self) | {"severity": str(self.severity)}
 
 
+class Unreadable(Exception):
+    """What a check needs to know cannot be known here, and why: not the same as knowing that it is not there."""
+
+
 class Verdict(NamedTuple):
     """What a check says of the facts. Without a `remedy` of its own, the check's stands."""
 
@@ -64,7 +71,10 @@ class Verdict(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Check(Generic[_Facts]):
-    """One question about a host for hostile code, with what docs/hardening.md says of it. Call it with the facts."""
+    """One question about a host for hostile code, with what docs/hardening.md says of it. Call it with the facts.
+
+    A `look` that raises `Unreadable` has found the worst: who cannot look must not say that all is well.
+    """
 
     id: str
     worst: Severity
@@ -73,7 +83,10 @@ class Check(Generic[_Facts]):
     look: Callable[[_Facts], Verdict]
 
     def __call__(self, facts: _Facts) -> Finding:
-        severity, seen, remedy = self.look(facts)
+        try:
+            severity, seen, remedy = self.look(facts)
+        except Unreadable as error:
+            return Finding(self.id, self.worst, f"cannot be told: {error}", self.why, _LOOK, production=True)
         assert severity <= self.worst, f"{self.id} is documented as {self.worst} at worst"
         if severity is OK:
             return Finding(self.id, OK, seen, production=True)

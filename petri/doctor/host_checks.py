@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import PurePath
 
-from petri.doctor.facts import Host
-from petri.doctor.finding import BAD, OK, WARN, Check, Severity, Verdict, check
+from petri.doctor.finding import BAD, OK, WARN, Check, Severity, Unreadable, Verdict, check
+from petri.doctor.host_facts import Host
 
 
 def _set(assignment: str) -> str:
@@ -20,7 +20,11 @@ def _set(assignment: str) -> str:
     remedy="swapoff -a, and take swap out of /etc/fstab and systemd's swap units; or swap to zram or dm-crypt",
 )
 def swap(host: Host) -> Verdict:
-    areas = [line.split()[0] for line in host.files.get("/proc/swaps", "").splitlines()[1:]]
+    if (table := host.read("/proc/swaps")) is None:
+        return Verdict(OK, "not in this kernel")
+    if not table.startswith("Filename"):  # something empty is mounted over it
+        raise Unreadable("/proc/swaps is not the kernel's table")
+    areas = [line.split()[0] for line in table.splitlines()[1:]]
     clear = [area for area in areas if not _is_zram(area) and not _is_encrypted(area, host)]
     if clear:
         return Verdict(BAD, f"on, at {', '.join(clear)}")
@@ -33,7 +37,7 @@ def _is_zram(area: str) -> bool:
 
 def _is_encrypted(area: str, host: Host) -> bool:
     """The kernel names a mapped device dm-N, and the mapping's id begins with what made it."""
-    return host.files.get(f"/sys/block/{PurePath(area).name}/dm/uuid", "").startswith("CRYPT-")
+    return host.below(f"/sys/block/{PurePath(area).name}").get("dm/uuid", "").startswith("CRYPT-")
 
 
 @check(
@@ -43,12 +47,14 @@ def _is_encrypted(area: str, host: Host) -> bool:
     remedy=_set("kernel.core_pattern=core") + "; take off apport or systemd-coredump, which set it at boot",
 )
 def core_pattern(host: Host) -> Verdict:
-    pattern = host.sysctl("kernel.core_pattern") or ""
+    pattern = host.sysctl("kernel.core_pattern")
+    if pattern is None:
+        return Verdict(OK, "this kernel dumps nothing")
     if pattern.startswith("|"):
         return Verdict(BAD, f"dumps go to a program: {pattern}")
     if pattern.startswith("@"):
         return Verdict(BAD, f"dumps go to a socket: {pattern}")
-    return Verdict(OK, f"dumps are files: {pattern}" if pattern else "this kernel dumps nothing")
+    return Verdict(OK, f"dumps are files: {pattern}" if pattern else "dumps have no name, and start nothing")
 
 
 @check(
@@ -59,9 +65,9 @@ def core_pattern(host: Host) -> Verdict:
 )
 def io_uring(host: Host) -> Verdict:
     disabled, group = host.number("kernel.io_uring_disabled"), host.number("kernel.io_uring_group")
-    if not host.has_io_uring:
-        return Verdict(OK, "not in this kernel")
     if disabled is None:
+        if not host.has_io_uring:
+            return Verdict(OK, "not in this kernel")
         return Verdict(BAD, f"open to every process, and Linux {host.release} cannot close it")
     if disabled == 0:
         return Verdict(BAD, "kernel.io_uring_disabled = 0: open to every process")
@@ -112,7 +118,7 @@ def user_namespaces(host: Host) -> Verdict:
     remedy="echo 2 > /sys/kernel/mm/ksm/run, and take off ksmtuned and whatever else starts it at boot",
 )
 def ksm(host: Host) -> Verdict:
-    run = host.files.get("/sys/kernel/mm/ksm/run")
+    run = host.read("/sys/kernel/mm/ksm/run")
     if run == "1":
         return Verdict(BAD, "on: equal pages of different processes are merged")
     return Verdict(OK, "not in this kernel" if run is None else f"off ({run})")
@@ -125,10 +131,9 @@ def ksm(host: Host) -> Verdict:
     remedy="install the newest kernel and microcode, do not boot with mitigations=off, and consider nosmt",
 )
 def cpu(host: Host) -> Verdict:
-    directory = "/sys/devices/system/cpu/vulnerabilities/"
-    states = {path.removeprefix(directory): text for path, text in host.files.items() if path.startswith(directory)}
+    states = host.below("/sys/devices/system/cpu/vulnerabilities")
     open_ones = [name for name, text in states.items() if text.startswith(("Vulnerable", "Unknown"))]
-    smt = host.files.get("/sys/devices/system/cpu/smt/active") == "1"
+    smt = host.read("/sys/devices/system/cpu/smt/active") == "1"
     seen = [f"vulnerable: {', '.join(open_ones)}"] if open_ones else []
     if smt:
         shared = [name for name, text in states.items() if "SMT vulnerable" in text]
@@ -188,8 +193,12 @@ _PROTECTED = ("symlinks", "hardlinks", "fifos", "regular")
     remedy=_set(" ".join(f"fs.protected_{name}=1" for name in _PROTECTED)),
 )
 def protected_links(host: Host) -> Verdict:
-    off = [f"fs.protected_{name}" for name in _PROTECTED if host.number(f"fs.protected_{name}") == 0]
-    return Verdict(WARN, f"{', '.join(off)} = 0") if off else Verdict(OK, "links, pipes and files in /tmp are guarded")
+    off = [name for name in _PROTECTED if not host.number(f"fs.protected_{name}")]  # 0, or an older kernel
+    return (
+        Verdict(WARN, f"not guarded: {', '.join(off)}")
+        if off
+        else Verdict(OK, "links, pipes and files in /tmp are guarded")
+    )
 
 
 @check(

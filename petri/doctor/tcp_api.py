@@ -1,4 +1,4 @@
-"""Find engines on this machine that take commands over TCP without TLS, by asking every port they listen on."""
+"""Find out whether an engine takes commands over TCP without TLS, by asking every port it listens on."""
 
 from __future__ import annotations
 
@@ -6,32 +6,27 @@ import contextlib
 import http.client
 import ipaddress
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 _ASK_S = 1.0
 _LISTEN = "0A"
 
 
-def plain_apis(proc: Path = Path("/proc")) -> Iterator[str]:
-    """`host:port` of each; only root sees which ports another user's engine has."""
-    for comm in proc.glob("[0-9]*/comm"):
-        with contextlib.suppress(OSError):
-            if comm.read_text().strip() == "dockerd":
-                for host, port in listeners(comm.parent):
-                    if _answers(host, port):
-                        yield f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+def plain_apis(process: Path) -> list[str]:
+    """`host:port` of each port at which the process of this /proc directory is such an engine. Raises `OSError`."""
+    found = [(host, port) for host, port in listeners(process) if _answers(host, port)]
+    return [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in found]
 
 
 def listeners(process: Path) -> list[tuple[str, int]]:
-    """Addresses and ports that the process of this /proc directory listens on."""
+    """Addresses and ports that the process of this /proc directory listens on. Raises `OSError`."""
     sockets = set()
     for descriptor in (process / "fd").iterdir():
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
             sockets.add(str(descriptor.readlink()))
     found = []
     for table in ("tcp", "tcp6"):
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(FileNotFoundError):  # a kernel without IPv6
             for row in (process / "net" / table).read_text().splitlines()[1:]:
                 fields = row.split()
                 if fields[3] == _LISTEN and f"socket:[{fields[9]}]" in sockets:

@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 
 from petri.doctor.advisories import ADVISORIES
-from petri.doctor.facts import Host
 from petri.doctor.finding import OK
 from petri.doctor.host_checks import HOST_CHECKS
+from petri.doctor.host_facts import PATHS, Host
 from petri.doctor.production import reference
 
 PAGE = (Path(__file__).parents[3] / "docs/hardening.md").read_text()
@@ -42,8 +42,8 @@ def test_the_settings_that_the_page_gives_satisfy_every_check_of_a_setting():
     block = re.search(r"60-petri.conf.*?```\n(.*?)```", PAGE, re.DOTALL)
     assert block is not None
     pairs = [line.split(" = ") for line in block.group(1).splitlines() if line and not line.startswith("#")]
-    files = {"/proc/sys/" + key.replace(".", "/"): value for key, value in pairs}
-    host = Host("6.12.48+deb13-amd64", files, has_io_uring=True, reboot_required=False, replaced=frozenset())
+    files = dict.fromkeys(PATHS) | {"/proc/sys/" + key.replace(".", "/"): value for key, value in pairs}
+    host = Host("6.12.48+deb13-amd64", files, {}, has_io_uring=True)
     findings = {look.id: look(host) for look in HOST_CHECKS if "sysctl -w" in look.remedy}
     assert len(findings) == 11
     assert [finding for finding in findings.values() if finding.severity is not OK] == []

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from petri.doctor import host_checks
-from petri.doctor.facts import Host
 from petri.doctor.finding import BAD, OK, WARN
+from petri.doctor.host_facts import PATHS, Host
 
 SWAPS = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority"
 VULNERABILITIES = "/sys/devices/system/cpu/vulnerabilities/"
@@ -14,9 +16,9 @@ SMT = "/sys/devices/system/cpu/smt/active"
 
 
 def host(files=None, *, io_uring=True, release="6.12.48+deb13-amd64", **sysctls):
-    """Sysctls with __ for the dot."""
+    """Of a kernel that has these files only. Sysctls with __ for the dot."""
     read = {f"/proc/sys/{name.replace('__', '/')}": str(value) for name, value in sysctls.items()}
-    return Host(release, read | (files or {}), io_uring, reboot_required=False, replaced=frozenset())
+    return Host(release, dict.fromkeys(PATHS) | read | (files or {}), {}, io_uring)
 
 
 def swapping(*areas, **files):
@@ -31,6 +33,8 @@ LVM = {"/sys/block/dm-1/dm/uuid": "LVM-Fx2wXkDrM2iXf0Jw3yQm"}
     ("facts", "severity", "word"),
     [
         (host({"/proc/swaps": SWAPS}), OK, "off"),
+        (host(), OK, "not in this kernel"),
+        (host({"/proc/swaps": ""}), BAD, "not the kernel's"),  # an empty file over it, as containers do
         (swapping("/dev/sda3                               partition\t999420\t0\t-2"), BAD, "/dev/sda3"),
         (swapping("/swap.img                               file\t\t4194300\t0\t-2"), BAD, "/swap.img"),
         (swapping("/dev/zram0                              partition\t8388604\t0\t100"), OK, "zram0"),
@@ -53,10 +57,12 @@ def test_swap_to_a_disk_in_the_clear_is_bad(facts, severity, word):
         ("|/usr/lib/systemd/systemd-coredump %P %u %g %s %t %c %h %d %F", BAD),
         ("@/run/systemd/coredump", BAD),  # a socket, since Linux 6.16
         ("", OK),
+        (None, OK),
     ],
 )
 def test_core_dumps_must_not_start_anything(pattern, severity):
-    assert host_checks.core_pattern(host(kernel__core_pattern=pattern)).severity is severity
+    there = host({"/proc/sys/kernel/core_pattern": pattern})
+    assert host_checks.core_pattern(there).severity is severity
 
 
 @pytest.mark.parametrize(
@@ -68,6 +74,7 @@ def test_core_dumps_must_not_start_anything(pattern, severity):
         (host(kernel__io_uring_disabled=2, kernel__io_uring_group=-1), OK),
         (host(release="6.1.0-40-amd64"), BAD),  # Debian 12: in the kernel, and no way to close it
         (host(io_uring=False), OK),
+        (host(io_uring=False, kernel__io_uring_disabled=0), BAD),  # only this process must not make the call
     ],
 )
 def test_io_uring_must_be_closed(facts, severity):
@@ -135,7 +142,6 @@ def test_smt_is_a_warning_and_says_what_leaks_through_it():
         (host_checks.suid_dumpable, "fs__suid_dumpable", 1, 2, OK),
         (host_checks.suid_dumpable, "fs__suid_dumpable", 1, 0, OK),
         (host_checks.overcommit, "vm__overcommit_memory", 2, 0, OK),
-        (host_checks.protected_links, "fs__protected_regular", 0, 2, OK),
     ],
 )
 def test_a_weak_setting_is_a_warning_with_a_remedy(check, sysctl, weak, good, absent):
@@ -147,9 +153,14 @@ def test_a_weak_setting_is_a_warning_with_a_remedy(check, sysctl, weak, good, ab
 
 
 def test_an_unguarded_kind_of_link_is_named():
-    sysctls = {"fs__protected_symlinks": 0, "fs__protected_hardlinks": 1, "fs__protected_fifos": 0}
-    finding = host_checks.protected_links(host(**sysctls))
-    assert finding.seen == "fs.protected_symlinks, fs.protected_fifos = 0"
+    sysctls = {"fs__protected_symlinks": 0, "fs__protected_hardlinks": 1, "fs__protected_regular": 2}
+    finding = host_checks.protected_links(host(**sysctls))  # fifos: Linux before 4.19 guards none
+    assert (finding.severity, finding.seen) == (WARN, "not guarded: symlinks, fifos")
+    assert "sysctl -w" in finding.remedy
+    assert (
+        host_checks.protected_links(host(**sysctls | {"fs__protected_symlinks": 1, "fs__protected_fifos": 1})).severity
+        is OK
+    )
 
 
 def test_what_is_well_says_neither_why_nor_what_to_do():
@@ -157,8 +168,32 @@ def test_what_is_well_says_neither_why_nor_what_to_do():
     assert (finding.why, finding.remedy) == ("", "")
 
 
-def test_what_is_not_in_any_way_readable_never_raises():
-    for check in host_checks.HOST_CHECKS:
-        assert check(host()).seen
-        garbage = host({f"/proc/sys/{name}": "\x00?" for name in ("kernel/io_uring_disabled", "vm/overcommit_memory")})
-        assert check(garbage).seen
+@pytest.mark.parametrize("look", host_checks.HOST_CHECKS, ids=lambda look: look.id)
+def test_what_cannot_be_read_is_the_worst_that_it_can_be(look):
+    finding = look(Host("6.12", {}, dict.fromkeys((*PATHS, VULNERABILITIES + "mds"), "Permission denied"), True))
+    assert finding.severity is look.worst
+    assert "Permission denied" in finding.seen
+    assert "as root" in finding.remedy
+
+
+def test_an_encrypted_swap_whose_mapping_cannot_be_read_is_bad():
+    facts = swapping("/dev/dm-1                               partition\t999420\t0\t-2")
+    facts = replace(facts, unreadable={"/sys/block/dm-1/dm/uuid": "Permission denied"})
+    assert "Permission denied" in host_checks.swap(facts).seen
+
+
+def test_a_setting_that_is_no_number_is_not_well():
+    for look, name in (
+        (host_checks.io_uring, "kernel/io_uring_disabled"),
+        (host_checks.unprivileged_bpf, "kernel/unprivileged_bpf_disabled"),
+        (host_checks.overcommit, "vm/overcommit_memory"),
+    ):
+        for garbage in ("\x00?", ""):
+            assert look(host({f"/proc/sys/{name}": garbage})).severity is look.worst
+
+
+def test_a_file_that_nobody_gathers_does_not_pass_for_one_that_is_not_there():
+    with pytest.raises(KeyError, match="never_gathered"):
+        host().sysctl("kernel.never_gathered")
+    with pytest.raises(KeyError, match="never_gathered"):
+        host().number("kernel.never_gathered")
