@@ -67,7 +67,7 @@ def _engine(config: Config) -> Iterator[Finding]:
         return
     facts = engine.facts()
     yield Finding("engine", OK, facts.engine)
-    if facts.freezer.startswith("cgroup"):
+    if facts.freezes_cgroups:
         yield Finding("freezer", OK, f"{facts.freezer}: {facts.why}")
     else:
         why = "Without a freezer of its own a lease takes about 8 ms longer."
