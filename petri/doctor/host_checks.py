@@ -183,14 +183,15 @@ ptrace = Check(
     _set("kernel.yama.ptrace_scope=1") + "; where Yama is missing, boot with it in lsm=",
     _at_least("kernel.yama.ptrace_scope", 1, WARN),
 )
-_PROTECTED = ("symlinks", "hardlinks", "fifos", "regular")
+#: What is guarded, and the value that guards it best.
+_PROTECTED = {"symlinks": 1, "hardlinks": 1, "fifos": 2, "regular": 2}
 
 
 @check(
     "protected-links",
     worst=WARN,
     why="Privileged programs of the host can be led to a planted link or file in /tmp.",
-    remedy=_set(" ".join(f"fs.protected_{name}=1" for name in _PROTECTED)),
+    remedy=_set(" ".join(f"fs.protected_{name}={best}" for name, best in _PROTECTED.items())),
 )
 def protected_links(host: Host) -> Verdict:
     off = [name for name in _PROTECTED if not host.number(f"fs.protected_{name}")]  # 0, or an older kernel
