@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import PurePath
 
-from petri.doctor.finding import BAD, OK, WARN, Check, Severity, Unreadable, Verdict, check
+from petri.doctor.finding import BAD, OK, WARN, Severity, Unreadable, Verdict, check
 from petri.doctor.host_facts import Host
 
 
@@ -145,44 +145,54 @@ def cpu(host: Host) -> Verdict:
     return Verdict(WARN, "; ".join(seen)) if seen else Verdict(OK, "every known leak is mitigated, SMT is off")
 
 
-def _at_least(key: str, least: int, absent: Severity) -> Callable[[Host], Verdict]:
+def _setting(key: str, is_good: Callable[[int], bool], *, absent: Severity) -> Callable[[Host], Verdict]:
+    """Judge one number; what is not good is a warning."""
+
     def look(host: Host) -> Verdict:
-        value = host.number(key)
-        if value is None:
+        if (value := host.number(key)) is None:
             return Verdict(absent, f"{key} is not in this kernel")
-        return Verdict(OK if value >= least else WARN, f"{key} = {value}")
+        return Verdict(OK if is_good(value) else WARN, f"{key} = {value}")
 
     return look
 
 
-dmesg = Check(
+dmesg = check(
     "dmesg",
-    WARN,
-    "The kernel's log holds addresses and names that make an attack on it easier.",
-    _set("kernel.dmesg_restrict=1"),
-    _at_least("kernel.dmesg_restrict", 1, WARN),
-)
-kptr = Check(
+    worst=WARN,
+    why="The kernel's log holds addresses and names that make an attack on it easier.",
+    remedy=_set("kernel.dmesg_restrict=1"),
+)(_setting("kernel.dmesg_restrict", lambda value: value >= 1, absent=WARN))
+kptr = check(
     "kptr",
-    WARN,
-    "Kernel addresses in /proc undo the randomisation that an exploit has to guess.",
-    _set("kernel.kptr_restrict=2"),
-    _at_least("kernel.kptr_restrict", 1, WARN),
-)
-perf_events = Check(
+    worst=WARN,
+    why="Kernel addresses in /proc undo the randomisation that an exploit has to guess.",
+    remedy=_set("kernel.kptr_restrict=2"),
+)(_setting("kernel.kptr_restrict", lambda value: value >= 1, absent=WARN))
+perf_events = check(
     "perf-events",
-    WARN,
-    "perf_event_open measures other processes, and its kernel side has had many holes.",
-    _set("kernel.perf_event_paranoid=3") + "; Debian and Ubuntu then close it, other kernels take 3 for 2",
-    _at_least("kernel.perf_event_paranoid", 2, OK),
-)
-ptrace = Check(
+    worst=WARN,
+    why="perf_event_open measures other processes, and its kernel side has had many holes.",
+    remedy=_set("kernel.perf_event_paranoid=3") + "; Debian and Ubuntu then close it, other kernels take 3 for 2",
+)(_setting("kernel.perf_event_paranoid", lambda value: value >= 2, absent=OK))
+ptrace = check(
     "ptrace",
-    WARN,
-    "Without Yama one process of a user may read and change all others of that user: the gateway's, too.",
-    _set("kernel.yama.ptrace_scope=1") + "; where Yama is missing, boot with it in lsm=",
-    _at_least("kernel.yama.ptrace_scope", 1, WARN),
-)
+    worst=WARN,
+    why="Without Yama one process of a user may read and change all others of that user: the gateway's, too.",
+    remedy=_set("kernel.yama.ptrace_scope=1") + "; where Yama is missing, boot with it in lsm=",
+)(_setting("kernel.yama.ptrace_scope", lambda value: value >= 1, absent=WARN))
+suid_dumpable = check(
+    "suid-dumpable",
+    worst=WARN,
+    why="A setuid program that crashes leaves its memory, with what it had read as root, to the user who started it.",
+    remedy=_set("fs.suid_dumpable=0"),
+)(_setting("fs.suid_dumpable", lambda value: value != 1, absent=OK))
+overcommit = check(
+    "overcommit",
+    worst=WARN,
+    why="Go and V8 reserve far more address space than they use; strict accounting makes runs fail before their limit.",
+    remedy=_set("vm.overcommit_memory=0") + "; each sandbox's memory is bounded by its cgroup anyway",
+)(_setting("vm.overcommit_memory", lambda value: value != 2, absent=OK))
+
 #: What is guarded, and the value that guards it best.
 _PROTECTED = {"symlinks": 1, "hardlinks": 1, "fifos": 2, "regular": 2}
 
@@ -200,28 +210,6 @@ def protected_links(host: Host) -> Verdict:
         if off
         else Verdict(OK, "links, pipes and files in /tmp are guarded")
     )
-
-
-@check(
-    "suid-dumpable",
-    worst=WARN,
-    why="A setuid program that crashes leaves its memory, with what it had read as root, to the user who started it.",
-    remedy=_set("fs.suid_dumpable=0"),
-)
-def suid_dumpable(host: Host) -> Verdict:
-    value = host.number("fs.suid_dumpable")
-    return Verdict(WARN if value == 1 else OK, f"fs.suid_dumpable = {value}")
-
-
-@check(
-    "overcommit",
-    worst=WARN,
-    why="Go and V8 reserve far more address space than they use; strict accounting makes runs fail before their limit.",
-    remedy=_set("vm.overcommit_memory=0") + "; each sandbox's memory is bounded by its cgroup anyway",
-)
-def overcommit(host: Host) -> Verdict:
-    value = host.number("vm.overcommit_memory")
-    return Verdict(WARN if value == 2 else OK, f"vm.overcommit_memory = {value}")
 
 
 HOST_CHECKS = (
