@@ -22,7 +22,11 @@ _KEPT_OF_STDERR = 1000
 
 @pytest.fixture(scope="session")
 def stage() -> Iterator[Stage]:
-    sizes = {"PETRI_TEMPLATE_PYTHON_TARGET": "3", "PETRI_TEMPLATE_NODE_TARGET": "2", "PETRI_TEMPLATE_GO_TARGET": "2"}
+    sizes = {
+        f"PETRI_TEMPLATE_{template}_{bound}": size  # the same for both, so that a full pool stays as it is
+        for template, size in (("PYTHON", "3"), ("NODE", "2"), ("GO", "2"))
+        for bound in ("TARGET", "MAX_TARGET")
+    }
     with run_directory() as directory, petri(directory, f"attacks-{os.getpid()}", **sizes) as one:
         one.start("pool", "gateway")
         one.wait_until_full()

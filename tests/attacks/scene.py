@@ -127,4 +127,7 @@ class Stage:
             at_rest = {"booting": 0, "doomed": 0, "waiting": 0, "leased": int(language in self._neighbours)}
             return seen["ready"] == seen["target"] and at_rest.items() <= seen.items()
 
-        eventually(full, f"the pool is back at its target and leases nothing else: {seen}", CLEAN_WITHIN_S)
+        try:
+            eventually(full, "the pool is back at its target and leases nothing else", CLEAN_WITHIN_S)
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {seen}") from None
