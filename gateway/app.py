@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
-from gateway import docs_page, openapi
+from gateway import docs_page, documents, openapi
 from gateway.attendance import Attendance
 from gateway.conduct import Pool
 from gateway.connections import Connections
@@ -58,7 +58,11 @@ def create_app(
             yield {"gateway": Gateway(settings, by_name, pool, sessions, present, metrics, connections, pages)}
 
     app = Starlette(
-        routes=[endpoint.route() for endpoint in ENDPOINTS],
+        # Whoever types the address gets the page; not a part of the API, and so in none of its documents.
+        routes=[
+            *(one.route() for one in ENDPOINTS),
+            Route("/", documents.home, methods=["GET"], include_in_schema=False),
+        ],
         middleware=[Middleware(Boundary, metrics), Middleware(CrossOriginProtection, settings)],
         exception_handlers={Problem: _on_problem, PoolError: _on_pool_error, HTTPException: _on_no_route},
         lifespan=lifespan,
@@ -91,7 +95,7 @@ async def _on_no_route(request: Request, error: Exception) -> Response:
         if isinstance(route, Route) and route.methods and route.matches(request.scope)[0] is not Match.NONE:
             methods |= route.methods
     if error.status_code != 405:
-        return Problem("not_found", f"there is nothing at {path[:200]!r}").response()
+        return Problem("not_found", f"there is nothing at {path[:200]!r}; /docs has what there is").response()
     allow = {"Allow": ", ".join(sorted(methods))}
     if request.method == "OPTIONS":
         return Response(status_code=204, headers=allow)

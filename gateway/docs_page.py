@@ -1,4 +1,7 @@
-"""Render the API as one HTML page: no script, nothing from elsewhere, made once from the same table as the router."""
+"""Render the API as one HTML page: no script, nothing from elsewhere, from the same table as the router.
+
+Made once, but for the server's address in its examples.
+"""
 
 from __future__ import annotations
 
@@ -39,12 +42,21 @@ nav ul { columns: 18rem; padding-left: 1.2rem; }
 """
 
 
+#: Where the server's address goes, which only a request tells; no text of the page has this character.
+_ADDRESS = "\0"
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """`policy` is the Content-Security-Policy that lets this page's own style in, and nothing else."""
 
-    html: bytes
+    before: str
+    after: str
     policy: str
+
+    def html(self, url: str) -> bytes:
+        """The page, with `url` as the server's address in its examples."""
+        return f"{self.before}{escape(url)}{self.after}".encode()
 
 
 def render(endpoints: Iterable[Endpoint], version: str) -> Page:
@@ -65,7 +77,7 @@ def render(endpoints: Iterable[Endpoint], version: str) -> Page:
 <p>Version {escape(version)}. JSON in UTF-8 both ways, described for machines at
 <a href="/openapi.json">/openapi.json</a>. What the code does is an answer with status 200; everything else is an
 <a href="#errors">error</a>. The examples expect the server's address in a variable:</p>
-<pre tabindex="0"><code>PETRI=http://127.0.0.1:8000</code></pre>
+<pre tabindex="0"><code>PETRI={_ADDRESS}</code></pre>
 </header>
 <nav aria-label="Contents"><ul>{contents}<li><a href="#errors">Errors</a></li></ul></nav>
 <main id="content">
@@ -79,7 +91,8 @@ def render(endpoints: Iterable[Endpoint], version: str) -> Page:
     policy = (
         f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
-    return Page(html.encode(), policy)
+    before, _, after = html.partition(_ADDRESS)
+    return Page(before, after, policy)
 
 
 def _call(endpoint: Endpoint) -> str:

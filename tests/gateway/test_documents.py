@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from html import unescape
 from html.parser import HTMLParser
 from typing import Any
 
@@ -11,8 +12,10 @@ import httpx
 import pytest
 from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator, validate
+from starlette.routing import Route
 
 from gateway.app import create_app
+from gateway.docs_page import render
 from gateway.problems import KINDS
 from gateway.routes import ENDPOINTS
 from gateway.settings import GatewaySettings
@@ -44,7 +47,8 @@ async def test_the_document_is_valid_openapi_3_1(document: dict[str, Any]) -> No
 
 async def test_the_document_has_every_route_and_no_other(document: dict[str, Any]) -> None:
     app = create_app(GatewaySettings(), [])
-    routed = {(route.path, method) for route in app.routes for method in route.methods - {"HEAD"}}  # type: ignore[attr-defined]
+    of_the_api = [route for route in app.routes if isinstance(route, Route) and route.include_in_schema]
+    routed = {(route.path, method) for route in of_the_api for method in (route.methods or set()) - {"HEAD"}}
     assert {(path, method) for path, method, _ in operations(document)} == routed
 
 
@@ -165,3 +169,24 @@ async def test_the_page_can_be_read_with_a_keyboard_and_by_a_screen_reader(serve
     assert all(attributes.get("tabindex") == "0" for tag, attributes in page.tags if tag == "pre")
     assert "color-scheme: light dark" in text
     assert ":focus-visible" in text
+
+
+async def test_the_examples_have_the_address_that_the_page_was_asked_for_at(served: Served) -> None:
+    for host in (f"localhost:{served.port}", "127.0.0.1:8123", "[::1]:80"):
+        text = (await served.http.get("/docs", headers={"Host": host})).text
+        assert f"PETRI=http://{host}</code>" in text
+
+
+@pytest.mark.parametrize("host", ["a<b>", 'a"b', "a&b", "a\0b"])
+def test_an_address_is_text_on_the_page(host: str) -> None:
+    """Where names are not checked, any Host gets through."""
+    text = render(ENDPOINTS, "1").html(f"http://{host}").decode()
+    code = text.partition("PETRI=")[2].partition("</code>")[0]
+    assert "<" not in code
+    assert unescape(code) == f"http://{host}"
+
+
+async def test_whoever_types_the_servers_address_is_led_to_the_page(served: Served) -> None:
+    answer = await served.http.get("/")
+    assert (answer.status_code, answer.headers["location"]) == (307, "/docs")
+    assert "/docs" in (await served.http.get("/v2")).json()["detail"]
