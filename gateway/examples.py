@@ -68,6 +68,7 @@ POOLS_ANSWER = {
             "engine": "Docker 20.10.24",
             "freezer": "cgroup v1",
             "trouble": None,
+            "boot_failures": {},
         }
     ]
 }

@@ -246,6 +246,7 @@ class PoolAnswer(_Sent):
     engine: str
     freezer: str
     trouble: str | None = Field(description="why it cannot lease now")
+    boot_failures: dict[str, int] = Field(description="boots that failed since the pool's start, by reason")
 
 
 class PoolsAnswer(_Sent):

@@ -60,6 +60,7 @@ async def test_pools_shows_exactly_the_numbers_of_the_contract(served: Served) -
         "engine": "fake 1",
         "freezer": "fake",
         "trouble": None,
+        "boot_failures": {},
     }
 
 
@@ -254,7 +255,7 @@ async def test_a_wrong_method_is_405_with_those_that_are_right(served: Served, p
     assert (asked.status_code, asked.headers["allow"], asked.content) == (204, allow, b"")
 
 
-@pytest.mark.parametrize("path", ["/", "/v1", "/v1/run/", "/v1/RUN", "/v2/run", "/v1/sandboxes/", "/healthz/x"])
+@pytest.mark.parametrize("path", ["/docs/", "/v1", "/v1/run/", "/v1/RUN", "/v2/run", "/v1/sandboxes/", "/healthz/x"])
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
 async def test_an_unknown_path_is_404_and_redirects_nowhere(served: Served, path: str, method: str) -> None:
     answer = await served.http.request(method, path)
