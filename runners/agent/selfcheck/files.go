@@ -131,7 +131,7 @@ func hidden(asked *question) (any, error) {
 }
 
 func tells(path string) bool {
-	file, err := os.Open(path)
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe is not waited for
 	if err != nil {
 		return false // not there, or not for us
 	}
