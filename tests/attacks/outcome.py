@@ -7,6 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+_SHOWN = 8
+
+
+def _some(attempts: list[str]) -> str:
+    """The names of all, or of the first and how many there are besides: the table beside the test has them."""
+    shown = attempts if len(attempts) <= _SHOWN else attempts[: _SHOWN - 1]
+    more = len(attempts) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
+
 
 @dataclass(frozen=True)
 class Expected:
@@ -31,7 +40,7 @@ class Expected:
         by_result: dict[str, list[str]] = {}
         for attempt, result in self.attempts.items():
             by_result.setdefault(result, []).append(attempt)
-        details = [f"`{result}`: {', '.join(attempts)}" for result, attempts in by_result.items()]
+        details = [f"`{result}`: {_some(attempts)}" for result, attempts in by_result.items()]
         if self.status != "succeeded":
             details.insert(0, " or ".join(f"`{status}`" for status in self.statuses))
         if self.says:

@@ -102,10 +102,10 @@ def host_facts(engine: docker.DockerClient) -> dict[str, str]:
     info, version = engine.info(), engine.version()
     parts = {part["Name"]: part["Version"] for part in version["Components"]}
     return {
-        "engine": f"Docker {version['Version']}",
-        "containerd": parts.get("containerd", "?"),
-        "runtime": f"{info['DefaultRuntime']} {parts.get(info['DefaultRuntime'], '')}".strip(),
+        "engine": f"Docker {version['Version'].partition('+')[0]}",
+        "containerd": parts.get("containerd", "?").partition("~")[0],
+        "runtime": f"{info['DefaultRuntime']} {parts.get(info['DefaultRuntime'], '').partition('+')[0]}".strip(),
         "cgroup": f"v{info['CgroupVersion']}",
-        "kernel": info["KernelVersion"],
+        "kernel": ".".join(info["KernelVersion"].split(".")[:2]),
         "architecture": info["Architecture"],
     }
