@@ -11,8 +11,10 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
+import anyio
+import anyio.to_thread
 import docker
 
 from pool.engine_api import Address, EngineApi
@@ -22,20 +24,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--calls", type=int, default=500)
     calls = parser.parse_args().calls
-    api, facts = EngineApi.connect(Address.of(""), 10.0)
+    anyio.run(measure, calls, backend_options={"use_uvloop": True})
+
+
+async def measure(calls: int) -> None:
+    api, facts = await EngineApi.connect(Address.of(""), 10.0)
     package = docker.from_env().api
 
-    def ours() -> None:
+    async def ours() -> None:
         with api.connection(10.0) as connection:
-            connection.get("version")
+            await connection.get("version")
 
-    ways: dict[str, Callable[[], object]] = {"pool.engine_api": ours, "docker package": package.version}
+    async def packages() -> None:  # as the pool would have to call it
+        await anyio.to_thread.run_sync(package.version)
+
+    ways: dict[str, Callable[[], Awaitable[None]]] = {"pool.engine_api": ours, "docker package": packages}
     spent = dict.fromkeys(ways, 0.0)
     walls: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(calls):
         for name, call in ways.items():
             cpu, wall = time.process_time(), time.perf_counter()
-            call()
+            await call()
             spent[name] += time.process_time() - cpu
             walls[name].append(time.perf_counter() - wall)
     print(f"Docker {facts['Version']}, {calls} calls each\n{'':16} {'CPU ms':>8} {'median ms':>10}")

@@ -9,19 +9,20 @@ from typing import Any
 from pool.engine_api import Conflict, Connection, NotFound
 
 
-def state_of(connection: Connection, container_id: str) -> dict[str, Any]:
+async def state_of(connection: Connection, container_id: str) -> dict[str, Any]:
     """Its `State`: Pid, Running, OOMKilled and more."""
-    state: dict[str, Any] = connection.get("containers", container_id, "json")["State"]
+    state: dict[str, Any] = (await connection.get("containers", container_id, "json"))["State"]
     return state
 
 
-def labelled(connection: Connection, *labels: str) -> list[dict[str, Any]]:
+async def labelled(connection: Connection, *labels: str) -> list[dict[str, Any]]:
     """Every container with these labels, in whatever state."""
-    found: list[dict[str, Any]] = connection.get("containers", "json", all="1", filters=json.dumps({"label": labels}))
+    filters = json.dumps({"label": labels})
+    found: list[dict[str, Any]] = await connection.get("containers", "json", all="1", filters=filters)
     return found
 
 
-def remove(connection: Connection, container: str) -> None:
+async def remove(connection: Connection, container: str) -> None:
     """Kill and remove, by id or name. Gone already, or on its way out already, is what was wanted."""
     with contextlib.suppress(NotFound, Conflict):
-        connection.delete("containers", container, force="1", v="1")
+        await connection.delete("containers", container, force="1", v="1")

@@ -1,9 +1,6 @@
-"""The engine that users have: Docker, in bounded threads.
+"""The engine that users have: Docker.
 
-Off the request's path: a lease calls nothing in here but `DockerContainer.thaw`.
-
-A caller may leave a call at any time; its thread goes on until the engine answers or the call's deadline ends it, and
-cleans up after itself.
+Off the request's path: a lease calls nothing in here but `DockerContainer.thaw` and `is_alive`.
 """
 
 from __future__ import annotations
@@ -13,28 +10,24 @@ import logging
 import os
 import platform
 import uuid
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import anyio
-import anyio.to_thread
 
 from pool import process_lock
 from pool.cgroup import Cgroup, Hierarchy
 from pool.container_calls import labelled, remove, state_of
 from pool.container_config import LABEL_BOOT, LABEL_HOST, LABEL_LOCK, LABEL_POOL, LABEL_SANDBOX, Owner, container_config
 from pool.docker_container import DockerContainer
-from pool.docker_start import Start
+from pool.docker_start import start
 from pool.engine import EngineError, EngineFacts, Usage
 from pool.engine_api import Address, Connection, EngineApi, NotFound, doing
 from pool.freezer import CgroupFreezer
 from pool.settings import PoolSettings
-from pool.template import Template
+from pool.template import PROGRAMS, Template
 
 log = logging.getLogger(__name__)
-
-_T = TypeVar("_T")
 
 #: Deadline of one call that asks or pauses.
 _CALL_TIMEOUT_S = 30
@@ -43,10 +36,8 @@ _REMOVE_TIMEOUT_S = 20
 #: How long the engine may take to notice that a container has ended, and between looks. It takes some 20 ms.
 _NOTICES_S = 2.0
 _LOOK_AGAIN_S = 0.02
-#: How long a caller that is cancelled waits for its half-made container to be gone, before the thread is left alone.
-_UNDO_S = 5.0
-#: Threads for calls that make, and for calls that remove: separate, so that a stuck removal cannot stop the refill.
-_THREADS = 16
+#: What `petri images build` makes.
+_OWN_IMAGES = frozenset(f"petri/{language}" for language in PROGRAMS)
 
 
 class DockerEngine:
@@ -56,8 +47,6 @@ class DockerEngine:
         self.api = api
         self._settings = settings
         self._owner = Owner(settings.name, boot=uuid.uuid4().hex[:12], lock=str(lock), host=machine_id())
-        self._making = anyio.CapacityLimiter(_THREADS)
-        self._removing = anyio.CapacityLimiter(_THREADS)
         self._hierarchy = Hierarchy.of_this_host()
         freezes_cgroups, why = self._choose_freezer()
         freezer = f"cgroup v{self._hierarchy.version}" if freezes_cgroups else "docker pause"
@@ -73,13 +62,9 @@ class DockerEngine:
 
         `lock`: the file that this pool's process keeps locked.
         """
-
-        def connect() -> DockerEngine:
-            with doing("connecting"):
-                api, version = EngineApi.connect(Address.of(settings.docker_host), _CALL_TIMEOUT_S)
-            return cls(settings, lock, api, version.get("Version", "?"))
-
-        return await anyio.to_thread.run_sync(connect, abandon_on_cancel=True)
+        with doing("connecting"):
+            api, version = await EngineApi.connect(Address.of(settings.docker_host), _CALL_TIMEOUT_S)
+        return cls(settings, lock, api, version.get("Version", "?"))
 
     def facts(self) -> EngineFacts:
         return self._facts
@@ -89,19 +74,12 @@ class DockerEngine:
 
     async def start(self, sandbox_id: str, template: Template, slot: int) -> DockerContainer:
         uid = self._settings.uid_base + slot
-
-        attempt = Start(
+        return await start(
             self,
             f"petri-{sandbox_id}",
             template.image,
             lambda image: container_config(sandbox_id, template, image, uid, self._owner),
         )
-        try:
-            return await anyio.to_thread.run_sync(attempt.run, limiter=self._making, abandon_on_cancel=True)
-        except BaseException:
-            with anyio.move_on_after(_UNDO_S, shield=True):
-                await attempt.abandon()
-            raise
 
     async def destroy(self, container: Any) -> None:
         assert isinstance(container, DockerContainer)
@@ -109,54 +87,42 @@ class DockerEngine:
             # On cgroup v1 a frozen process takes no SIGKILL before it is thawed. A cgroup that is gone needs no thaw.
             with contextlib.suppress(EngineError):
                 container.freezer.thaw()
-        await anyio.to_thread.run_sync(
-            lambda: self.remove(container.id), limiter=self._removing, abandon_on_cancel=True
-        )
+        with doing("removing a container"), self.api.connection(_REMOVE_TIMEOUT_S) as connection:
+            await remove(connection, container.id)
         container.close()
-
-    async def sweep(self) -> int:
-        return await anyio.to_thread.run_sync(self._sweep, limiter=self._removing, abandon_on_cancel=True)
 
     async def ours(self) -> set[str]:
         labels = [f"{LABEL_POOL}={self._owner.pool}", f"{LABEL_HOST}={self._owner.host}"]
+        with doing("listing containers"), self.api.connection(_CALL_TIMEOUT_S) as connection:
+            return {one["Labels"].get(LABEL_SANDBOX, one["Id"]) for one in await labelled(connection, *labels)}
 
-        def find(connection: Connection) -> set[str]:
-            return {one["Labels"].get(LABEL_SANDBOX, one["Id"]) for one in labelled(connection, *labels)}
-
-        return await self._call("listing containers", find)
+    async def remove_orphan(self, sandbox_id: str) -> None:
+        labels = [f"{LABEL_BOOT}={self._owner.boot}", f"{LABEL_SANDBOX}={sandbox_id}"]
+        with doing("removing an orphan"), self.api.connection(_REMOVE_TIMEOUT_S) as connection:
+            for one in await labelled(connection, *labels):
+                await self._thaw_stranger(connection, one["Id"])
+                await remove(connection, one["Id"])
 
     async def pause(self, container_id: str) -> None:
-        await self._call("pausing", lambda connection: connection.post("containers", container_id, "pause"))
+        with doing("pausing"), self.api.connection(_CALL_TIMEOUT_S) as connection:
+            await connection.post("containers", container_id, "pause")
 
     async def unpause(self, container_id: str) -> None:
-        await self._call("unpausing", lambda connection: connection.post("containers", container_id, "unpause"))
+        with doing("unpausing"), self.api.connection(_CALL_TIMEOUT_S) as connection:
+            await connection.post("containers", container_id, "unpause")
 
     async def usage(self, container_id: str, *, ended: bool) -> Usage:
         """What the engine itself says, for containers whose cgroup this process cannot see, or not any more.
 
         `ended`: the container is known to have ended, and the engine may be a moment behind.
         """
-        with anyio.move_on_after(_NOTICES_S):
+        with anyio.move_on_after(_NOTICES_S), doing("inspecting"), self.api.connection(_CALL_TIMEOUT_S) as connection:
             while True:
-                state = await self._call("inspecting", lambda connection: state_of(connection, container_id))
+                state = await state_of(connection, container_id)
                 if not (ended and state["Running"]):
                     return Usage(oom_kills=int(state["OOMKilled"]))
                 await anyio.sleep(_LOOK_AGAIN_S)
         raise EngineError("inspecting", f"container {container_id[:12]} ended, and the engine takes it for running")
-
-    async def _call(self, what: str, call: Callable[[Connection], _T]) -> _T:
-        def in_thread() -> _T:
-            with doing(what), self.api.connection(_CALL_TIMEOUT_S) as connection:
-                return call(connection)
-
-        return await anyio.to_thread.run_sync(in_thread, limiter=self._making, abandon_on_cancel=True)
-
-    # -- in threads -------------------------------------------------------------------------------------------------
-
-    def remove(self, container: str) -> None:
-        """Kill and remove, by id or name. Gone already, or on its way out already, is what was wanted."""
-        with doing("removing a container"), self.api.connection(_REMOVE_TIMEOUT_S) as connection:
-            remove(connection, container)
 
     def _choose_freezer(self) -> tuple[bool, str]:
         """Whether through the cgroup, and why."""
@@ -182,21 +148,20 @@ class DockerEngine:
     def hierarchy(self) -> Hierarchy:
         return self._hierarchy
 
-    def pinned(self, image: str, connection: Connection) -> str:
+    async def pinned(self, image: str, connection: Connection) -> str:
         """Digest of `image`, looked up once: a pool does not mix two builds of one image."""
         if image not in self._images:
             try:
                 with doing(f"looking for image {image}"):
-                    self._images[image] = connection.get("images", image, "json")["Id"]
+                    self._images[image] = (await connection.get("images", image, "json"))["Id"]
             except NotFound as error:
-                remedy = f"image {image} does not exist; `petri images build` makes it"
-                raise EngineError("image_missing", remedy) from error
+                raise EngineError("image_missing", f"image {image} does not exist; {_remedy(image)}") from error
         return self._images[image]
 
-    def _sweep(self) -> int:
+    async def sweep(self) -> int:
         swept = 0
         with doing("sweeping"), self.api.connection(_REMOVE_TIMEOUT_S) as connection:
-            for one in labelled(connection, f"{LABEL_HOST}={self._owner.host}"):
+            for one in await labelled(connection, f"{LABEL_HOST}={self._owner.host}"):
                 labels = one["Labels"]
                 if labels.get(LABEL_BOOT) == self._owner.boot:
                     continue
@@ -205,22 +170,28 @@ class DockerEngine:
                 if lock != self._owner.lock and process_lock.is_held(Path(lock)):
                     continue
                 try:
-                    self._thaw_stranger(connection, one["Id"])
-                    remove(connection, one["Id"])
+                    await self._thaw_stranger(connection, one["Id"])
+                    await remove(connection, one["Id"])
                 except EngineError as error:  # the others are to go all the same
                     log.warning("container %s, of a pool that is dead, was not removed: %s", one["Id"][:12], error)
                 else:
                     swept += 1
         return swept
 
-    def _thaw_stranger(self, connection: Connection, container_id: str) -> None:
+    async def _thaw_stranger(self, connection: Connection, container_id: str) -> None:
         """Best effort: a container frozen by a pool that died cannot be killed on cgroup v1 before it is thawed."""
         with contextlib.suppress(OSError, EngineError):
-            pid = state_of(connection, container_id)["Pid"]
+            pid = (await state_of(connection, container_id))["Pid"]
             if pid:
                 freezer = CgroupFreezer.of(Cgroup.of_container(container_id, pid, self._hierarchy))
                 freezer.thaw()
                 freezer.close()
+
+
+def _remedy(image: str) -> str:
+    if image in _OWN_IMAGES:
+        return "`petri images build` makes it"
+    return "make it, or name another one"
 
 
 def machine_id() -> str:

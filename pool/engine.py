@@ -89,6 +89,10 @@ class Engine(Protocol):
         """Ids of the sandboxes that exist as containers of this pool."""
         ...
 
+    async def remove_orphan(self, sandbox_id: str) -> None:
+        """Remove the container of a sandbox that is not known any more, if this process of the pool made it."""
+        ...
+
     def image(self, template: Template) -> str:
         """Digest of the image that the template's sandboxes are made from; its name until one was made."""
         ...

@@ -1,28 +1,35 @@
-"""The engine's HTTP API, in blocking calls, for threads: small, since the pool makes six of them for every sandbox.
+"""The engine's HTTP API on the event loop: small, since the pool makes five calls for every sandbox.
 
-The `docker` package spends several times as much of the processor on a call (benchmarks/engine_calls.py); its reading
-of the environment is used here, and all of it where a call is rare.
+Calls in threads, or through the `docker` package, spend several times as much of the processor
+(benchmarks/engine_calls.py); that package's reading of the environment is used here.
 """
 
 from __future__ import annotations
 
 import contextlib
-import http.client
+import errno
 import json
+import os
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
+import anyio
 import docker.errors
+import httptools
 from docker.utils import kwargs_from_env, parse_host
+from pydantic_core import to_json
 
 from pool.engine import EngineError
 
 #: The newest version of the API that this module was read against. An older engine is asked in its own.
 _NEWEST = (1, 47)
 _LOCAL = "unix://"
+_READ_BYTES = 64 << 10
+#: Between attempts to reach an engine whose queue of connections is full.
+_BACKLOG_S = 0.01
 
 
 class NotFound(EngineError):
@@ -71,89 +78,159 @@ class EngineApi:
         return f"<EngineApi {self.address.url}{self._prefix}>"
 
     @classmethod
-    def connect(cls, address: Address, timeout_s: float) -> tuple[EngineApi, dict[str, Any]]:
+    async def connect(cls, address: Address, timeout_s: float) -> tuple[EngineApi, dict[str, Any]]:
         """The API, and what the engine says of its version. Raises `EngineError` when it does not answer."""
-        with contextlib.closing(_dial(address, timeout_s)) as dialled, _faults():
-            facts = Connection(dialled, prefix="").get("version")
+        with contextlib.closing(Connection(address, "", timeout_s)) as connection, _faults():
+            facts = await connection.get("version")
             theirs = tuple(int(part) for part in facts["ApiVersion"].split("."))
             return cls(address, "{}.{}".format(*min(theirs, _NEWEST))), facts
 
     @contextlib.contextmanager
     def connection(self, timeout_s: float) -> Iterator[Connection]:
         """One kept connection for calls that follow one another; each may wait `timeout_s` for the engine."""
-        with contextlib.closing(_dial(self.address, timeout_s)) as dialled:
-            yield Connection(dialled, self._prefix)
+        with contextlib.closing(Connection(self.address, self._prefix, timeout_s)) as connection:
+            yield connection
 
 
 class Connection:
-    """Calls over one connection, by one thread."""
+    """Calls one after the other. Connects with the first. `close` at the end, or in the middle of a call."""
 
-    def __init__(self, dialled: http.client.HTTPConnection, prefix: str) -> None:
-        self._http = dialled
+    def __init__(self, address: Address, prefix: str, timeout_s: float) -> None:
+        self._address = address
         self._prefix = prefix
+        self._timeout_s = timeout_s
+        self._socket: socket.socket | None = None
+        self._answer: _Answer | None = None  # that is due
 
-    def get(self, *path: str, **query: str) -> Any:
-        return self._answer("GET", self._path(path, query))
+    async def get(self, *path: str, **query: str) -> Any:
+        return await self._ask("GET", path, query)
 
-    def post(self, *path: str, body: object = None, **query: str) -> Any:
+    async def post(self, *path: str, body: object = None, **query: str) -> Any:
         """What the engine answered, decoded; None where it answers nothing."""
-        return self._answer("POST", self._path(path, query), body)
+        return await self._ask("POST", path, query, body)
 
-    def delete(self, *path: str, **query: str) -> None:
-        self._answer("DELETE", self._path(path, query))
+    async def delete(self, *path: str, **query: str) -> None:
+        await self._ask("DELETE", path, query)
 
-    def hijack(self, *path: str, **query: str) -> socket.socket:
-        """A call after which the connection carries bytes of its own: the socket is the caller's, and blocks."""
-        with _faults():
-            self._http.request("POST", self._path(path, query), headers={"Connection": "Upgrade", "Upgrade": "tcp"})
-            sock = self._http.sock
+    async def finish(self) -> Any:
+        """The answer to a call that was cancelled after it was sent; None if there is no such call."""
+        if self._answer is None:
+            return None
+        with _faults(), anyio.fail_after(self._timeout_s):
+            return await self._received()
+
+    async def hijack(self, *path: str, **query: str) -> socket.socket:
+        """A call after which the connection carries bytes of its own: its socket, the caller's now, not blocking."""
+        upgrade = b"Connection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 0\r\n"
+        with _faults(), anyio.fail_after(self._timeout_s):
+            sock = await self._send("POST", path, query, upgrade)
             head = b""
             while not head.endswith(b"\r\n\r\n"):  # what follows the head is not ours to read: a look, then to its end
-                seen = sock.recv(4096, socket.MSG_PEEK)
-                if not seen:
-                    raise http.client.RemoteDisconnected("no answer to an attach")
+                seen = await _receive(sock, socket.MSG_PEEK)
                 end = (head + seen).find(b"\r\n\r\n")
                 head += sock.recv(len(seen) if end < 0 else end + 4 - len(head))
             status = int(head.split(b" ", 2)[1])
             if status not in (101, 200):
-                raise _fault(status, sock.recv(4096))
-            self._http.sock = None  # not closed with the connection
-            sock.settimeout(None)
-            return sock
+                raise _fault(status, await _receive(sock))
+        self._socket = None  # not closed with the connection
+        return sock
 
-    def _path(self, path: tuple[str, ...], query: dict[str, str]) -> str:
-        joined = "/".join(quote(part, safe="") for part in path)
-        return f"{self._prefix}/{joined}" + (f"?{urlencode(query)}" if query else "")
+    def close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
 
-    def _answer(self, method: str, path: str, body: object = None) -> Any:
-        with _faults():
-            encoded = None if body is None else json.dumps(body).encode()
-            headers = {} if encoded is None else {"Content-Type": "application/json"}
-            self._http.request(method, path, encoded, headers)
-            answer = self._http.getresponse()
-            content = answer.read()
-            if answer.status >= 400:
-                raise _fault(answer.status, content)
-            return json.loads(content) if content else None
+    async def _ask(self, method: str, path: tuple[str, ...], query: dict[str, str], body: object = None) -> Any:
+        with _faults(), anyio.fail_after(self._timeout_s):
+            content = b"" if body is None else to_json(body)
+            kind = b"" if body is None else b"Content-Type: application/json\r\n"
+            await self._send(method, path, query, b"%bContent-Length: %d\r\n" % (kind, len(content)), content)
+            self._answer = _Answer()
+            return await self._received()
+
+    async def _send(
+        self, method: str, path: tuple[str, ...], query: dict[str, str], headers: bytes, content: bytes = b""
+    ) -> socket.socket:
+        sock = self._socket
+        if sock is None:
+            sock = self._socket = await _connected(self._address)
+        target = f"{self._prefix}/{'/'.join(quote(part, safe='') for part in path)}"
+        if query:
+            target += f"?{urlencode(query)}"
+        rest = memoryview(
+            b"%b %b HTTP/1.1\r\nHost: engine\r\n%b\r\n%b" % (method.encode(), target.encode(), headers, content)
+        )
+        while rest:
+            try:
+                rest = rest[sock.send(rest) :]
+            except BlockingIOError:
+                await anyio.wait_writable(sock)
+        return sock
+
+    async def _received(self) -> Any:
+        answer, sock = self._answer, self._socket
+        assert answer is not None and sock is not None
+        while not answer.is_whole:
+            answer.parser.feed_data(await _receive(sock))
+        self._answer = None
+        if not answer.parser.should_keep_alive():
+            self.close()
+        content = b"".join(answer.content)
+        status = answer.parser.get_status_code()
+        if status >= 400:
+            raise _fault(status, content)
+        return json.loads(content) if content else None
 
 
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: str, timeout_s: float) -> None:
-        super().__init__("localhost", timeout=timeout_s)
-        self._path = path
+class _Answer:
+    """One answer while it comes in: the parser's callbacks."""
 
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
+    def __init__(self) -> None:
+        self.content: list[bytes] = []
+        self.is_whole = False
+        self.parser = httptools.HttpResponseParser(self)
+
+    def on_body(self, body: bytes) -> None:
+        self.content.append(body)
+
+    def on_message_complete(self) -> None:
+        self.is_whole = True
 
 
-def _dial(address: Address, timeout_s: float) -> http.client.HTTPConnection:
-    """Connects with the first call."""
+async def _receive(sock: socket.socket, flags: int = 0) -> bytes:
+    while True:
+        try:
+            received = sock.recv(_READ_BYTES, flags)
+        except BlockingIOError:
+            await anyio.wait_readable(sock)
+            continue
+        if not received:
+            raise ConnectionResetError(errno.ECONNRESET, "the engine ended the connection")
+        return received
+
+
+async def _connected(address: Address) -> socket.socket:
     if address.is_local:
-        return _UnixConnection(address.url.removeprefix(_LOCAL), timeout_s)
-    parts = urlsplit(address.url)
-    return http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout_s)
+        sock = socket.socket(socket.AF_UNIX)
+        where: Any = address.url.removeprefix(_LOCAL)
+    else:
+        parts = urlsplit(address.url)
+        found = await anyio.getaddrinfo(parts.hostname or "", parts.port, type=socket.SOCK_STREAM)
+        family, _, _, _, where = found[0]
+        sock = socket.socket(family)
+    try:
+        sock.setblocking(False)
+        while (code := sock.connect_ex(where)) == errno.EAGAIN:  # noqa: ASYNC110 - nothing tells when there is room
+            await anyio.sleep(_BACKLOG_S)
+        if code == errno.EINPROGRESS:
+            await anyio.wait_writable(sock)
+            code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            raise OSError(code, os.strerror(code))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 def _fault(status: int, content: bytes) -> EngineError:
@@ -174,9 +251,9 @@ def _faults() -> Iterator[None]:
         yield
     except TimeoutError as error:
         raise EngineError("engine_timeout", "no answer in time") from error
-    except (OSError, http.client.HTTPException) as error:
+    except OSError as error:
         raise EngineError("engine_down", f"{type(error).__name__}: {error}") from error
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, httptools.HttpParserError) as error:
         raise EngineError(
             "engine_down", f"what answers is no container engine: {type(error).__name__}: {error}"
         ) from error

@@ -161,6 +161,8 @@ class Fleet:
         unwanted = found - known - self._known()
         if unwanted:
             log.error("%d containers with our label are not ours: %s", len(unwanted), sorted(unwanted))
+        for sandbox_id in unwanted:  # a start that was cancelled while the engine did not answer may leave one
+            await self._engine.remove_orphan(sandbox_id)
         self._unwanted = len(unwanted)
 
     async def _keep_taking_census(self) -> None:

@@ -83,6 +83,7 @@ class FakeEngine:
         self.faults: dict[str, Exception] = {}
         #: Step names to an event that must be set before the step goes on.
         self.gates: dict[str, anyio.Event] = {}
+        self.orphans_removed: list[str] = []
         self.start_takes_s = 0.0
         self.protocol = PROTOCOL_VERSION
         self.language: str | None = None  # what agents claim to run; None: the template's
@@ -150,6 +151,9 @@ class FakeEngine:
         container.agent_end.close()
         container.socket.close()
         del self.containers[container.id]
+
+    async def remove_orphan(self, sandbox_id: str) -> None:
+        self.orphans_removed.append(sandbox_id)
 
     # -- the agent --------------------------------------------------------------------------------------------------
 

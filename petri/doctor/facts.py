@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import anyio
+
 from petri.config import Config
 from petri.doctor.finding import Unreadable
 from petri.doctor.host_facts import Host, gather_host
@@ -104,10 +106,14 @@ def gather(config: Config) -> tuple[Host, EngineFacts | EngineError]:
 def gather_engine(docker_host: str) -> Engine:
     """Raises `EngineError` when the engine does not answer."""
     address = Address.of(docker_host)
-    api, version = EngineApi.connect(address, _ENGINE_TIMEOUT_S)
-    with api.connection(_ENGINE_TIMEOUT_S) as connection:
-        info = connection.get("info")
+    version, info = anyio.run(_version_and_info, address)
     return Engine.of(address, version, info, socket_file(address))
+
+
+async def _version_and_info(address: Address) -> tuple[dict[str, Any], dict[str, Any]]:
+    api, version = await EngineApi.connect(address, _ENGINE_TIMEOUT_S)
+    with api.connection(_ENGINE_TIMEOUT_S) as connection:
+        return version, await connection.get("info")
 
 
 def socket_file(address: Address) -> SocketFile | None:

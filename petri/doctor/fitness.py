@@ -77,22 +77,28 @@ def _engine(config: Config) -> Iterator[Finding]:
 
 def _images(config: Config) -> Iterator[Finding]:
     try:
-        api, _ = EngineApi.connect(Address.of(config.pool.docker_host), _TIMEOUT_S)
+        yield from anyio.run(_look_at_images, config)
     except EngineError:
         return  # the engine's own finding says so
+
+
+async def _look_at_images(config: Config) -> list[Finding]:
+    """One finding for each template. Raises `EngineError` when the engine does not answer."""
+    api, _ = await EngineApi.connect(Address.of(config.pool.docker_host), _TIMEOUT_S)
+    findings = []
+    why = "Sandboxes are made of it."
     with api.connection(_TIMEOUT_S) as connection:
         for template in config.templates:
             try:
-                image = connection.get("images", template.image, "json")["Id"].removeprefix("sha256:")[:12]
+                image = (await connection.get("images", template.image, "json"))["Id"].removeprefix("sha256:")[:12]
             except NotFound:
                 seen = f"{template.image} ({template.name}) is missing"
-                yield Finding("image", BAD, seen, "Sandboxes are made of it.", "petri images build")
+                findings.append(Finding("image", BAD, seen, why, "petri images build"))
             except EngineError as error:
-                yield Finding(
-                    "image", BAD, f"{template.image}: {error}", "Sandboxes are made of it.", "see the engine's log"
-                )
+                findings.append(Finding("image", BAD, f"{template.image}: {error}", why, "see the engine's log"))
             else:
-                yield Finding("image", OK, f"{template.image} is {image}")
+                findings.append(Finding("image", OK, f"{template.image} is {image}"))
+    return findings
 
 
 def _permissions(config: Config) -> Iterator[Finding]:

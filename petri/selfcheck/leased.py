@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 
 import anyio
-import anyio.to_thread
 
 from petri.selfcheck.circumstances import Circumstances, Host, runtime_of
 from petri.selfcheck.inside import examine
@@ -60,10 +59,7 @@ class Checks:
             return report
 
     async def _image_variables(self, template: Template) -> frozenset[str]:
-        def ask() -> list[str]:
-            with self._engine.api.connection(_ASK_S) as connection:
-                image = connection.get("images", self._engine.image(template), "json")
-            return image["Config"].get("Env") or []
-
-        variables = await anyio.to_thread.run_sync(ask, abandon_on_cancel=True)
+        with self._engine.api.connection(_ASK_S) as connection:
+            image = await connection.get("images", self._engine.image(template), "json")
+        variables: list[str] = image["Config"].get("Env") or []
         return frozenset(variable.partition("=")[0] for variable in variables)

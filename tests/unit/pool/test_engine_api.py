@@ -56,11 +56,11 @@ def http(body: bytes, status: bytes = b"200 OK") -> bytes:
         b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{",
     ],
 )
-def test_what_is_no_engine_is_an_engine_error(answering, answer):
+async def test_what_is_no_engine_is_an_engine_error(answering, answer):
     with pytest.raises(EngineError):
-        EngineApi.connect(answering(answer), 5)
+        await EngineApi.connect(answering(answer), 5)
 
 
-def test_an_engine_is_asked_in_the_older_of_both_versions(answering):
-    api, facts = EngineApi.connect(answering(http(b'{"ApiVersion": "1.41", "Version": "20.10"}')), 5)
+async def test_an_engine_is_asked_in_the_older_of_both_versions(answering):
+    api, facts = await EngineApi.connect(answering(http(b'{"ApiVersion": "1.41", "Version": "20.10"}')), 5)
     assert (repr(api).endswith("/v1.41>"), facts["Version"]) == (True, "20.10")

@@ -264,6 +264,7 @@ async def test_an_unknown_container_with_our_label_is_counted(world):
         w.engine.ours = ours
         await w.fleet.take_census()
         assert w.fleet.stats().unwanted == 1
+        assert w.engine.orphans_removed == ["sb_stranger"]
 
 
 @pytest.mark.parametrize("step", ["start", "destroy"])
