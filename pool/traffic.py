@@ -12,8 +12,6 @@ RECENT_S = 0.05
 #: Longest that one piece of background work is put off. Higher protects bursts longer and refills later; a pool that
 #: stays busy must refill all the same, since the refill rate is its sustained rate.
 LONGEST_S = 0.5
-#: How often `may_wait` is asked again: a caller who begins to wait should not wait for a lull.
-_STEP_S = 0.02
 
 
 class Traffic:
@@ -21,16 +19,22 @@ class Traffic:
 
     def __init__(self) -> None:
         self._last_lease = float("-inf")
+        self._needed = anyio.Event()
 
     def lease_arrived(self) -> None:
         self._last_lease = anyio.current_time()
+
+    def look_again(self) -> None:
+        """What `may_wait` looks at has changed: who waits for a lull asks it at once."""
+        self._needed.set()
+        self._needed = anyio.Event()
 
     async def lull(self, may_wait: Callable[[], bool]) -> None:
         """Return when no lease has arrived lately, when `may_wait` says no, or after `LONGEST_S`."""
         give_up = anyio.current_time() + LONGEST_S
         while may_wait():
-            now = anyio.current_time()
             quiet_at = min(self._last_lease + RECENT_S, give_up)
-            if now >= quiet_at:
+            if anyio.current_time() >= quiet_at:
                 return
-            await anyio.sleep_until(min(quiet_at, now + _STEP_S))
+            with anyio.CancelScope(deadline=quiet_at):
+                await self._needed.wait()

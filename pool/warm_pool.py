@@ -167,6 +167,8 @@ class WarmPool:
         self._resize()
         self._refuse_what_is_hopeless()
         sandbox = None if self._waiters else self._pop_ready()
+        if not self._has_enough():
+            self._shared.traffic.look_again()
         outcome = "hit" if sandbox is not None else "waited"
         if sandbox is None:
             if len(self._waiters) >= self.template.max_waiting:
@@ -215,6 +217,7 @@ class WarmPool:
         waiter = _Waiter()
         self._waiters.append(waiter)
         self._short.set()
+        self._shared.traffic.look_again()
         try:
             with anyio.move_on_after(self.template.wait_s):
                 while True:
