@@ -90,6 +90,25 @@ class Cgroup:
             cpuacct=directory(hierarchy.cpuacct, "cpuacct"),
         )
 
+    def of_sibling(self, own_id: str, container_id: str) -> tuple[Cgroup, int] | None:
+        """The cgroup of another container of the same engine, by the form of this one's paths, and its first process.
+
+        None when it is not to be found that way, or has no process yet.
+        """
+
+        def moved(path: Path | None) -> Path | None:
+            return None if path is None else Path(str(path).replace(own_id, container_id))
+
+        found = Cgroup(moved(self.unified), moved(self.freezer), moved(self.memory), moved(self.cpuacct))
+        place = found.freezer or found.unified
+        if place is None or container_id not in place.name:
+            return None
+        try:
+            processes = (place / "cgroup.procs").read_text().split()
+        except OSError:
+            return None
+        return (found, int(processes[0])) if processes else None
+
     def usage(self) -> Usage | None:
         """What the kernel counted so far; None where it cannot be seen, or is gone together with the last process."""
         if self.unified is not None:

@@ -52,6 +52,7 @@ class DockerEngine:
         freezer = f"cgroup v{self._hierarchy.version}" if freezes_cgroups else "docker pause"
         self._facts = EngineFacts(f"docker {version}", freezer, why, freezes_cgroups)
         self._images: dict[str, str] = {}
+        self._example: tuple[str, Cgroup] | None = None  # some container's id and its cgroup
 
     def __repr__(self) -> str:
         return f"<DockerEngine {self._facts.engine}, boot {self._owner.boot}>"
@@ -144,9 +145,17 @@ class DockerEngine:
             raise EngineError("freezer", f'freezer = "cgroup" is configured, but {fault}')
         return False, fault
 
-    @property
-    def hierarchy(self) -> Hierarchy:
-        return self._hierarchy
+    async def cgroup_of(self, connection: Connection, container_id: str) -> tuple[Cgroup, int]:
+        """A started container's cgroup, and its first process. Raises OSError when they are not to be had.
+
+        The engine is asked for the first container's; where the others' are follows from it.
+        """
+        if self._example is not None and (found := self._example[1].of_sibling(self._example[0], container_id)):
+            return found
+        pid: int = (await state_of(connection, container_id))["Pid"]
+        cgroup = Cgroup.of_container(container_id, pid, self._hierarchy)
+        self._example = (container_id, cgroup)
+        return cgroup, pid
 
     async def pinned(self, image: str, connection: Connection) -> str:
         """Digest of `image`, looked up once: a pool does not mix two builds of one image."""

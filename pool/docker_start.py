@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from pool.cgroup import UNSEEN, Cgroup
-from pool.container_calls import remove, state_of
+from pool.cgroup import UNSEEN
+from pool.container_calls import remove
 from pool.docker_container import DockerContainer
 from pool.engine import EngineError
 from pool.engine_api import Connection, doing
@@ -46,17 +46,16 @@ async def start(
                 stream = await attached.hijack("containers", container_id, "attach", stdin="1", stdout="1", stream="1")
             held.callback(stream.close)
             await connection.post("containers", container_id, "start")
-            pid: int = (await state_of(connection, container_id))["Pid"]
             cgroup, freezer, process = UNSEEN, None, None
             try:
-                cgroup = Cgroup.of_container(container_id, pid, engine.hierarchy)
+                cgroup, pid = await engine.cgroup_of(connection, container_id)
                 if engine.facts().freezes_cgroups:
                     freezer = CgroupFreezer.of(cgroup)
                     held.callback(freezer.close)
                     process = FirstProcess(pid)
             except OSError as error:
                 if engine.facts().freezes_cgroups:
-                    raise EngineError("died", f"the container's cgroup is not to be had, pid {pid}: {error}") from error
+                    raise EngineError("died", f"the container's cgroup is not to be had: {error}") from error
                 # Else the engine is on another machine, or its processes are not ours to look at.
             return DockerContainer(engine, container_id, stream, freezer, cgroup, process)
         except BaseException:

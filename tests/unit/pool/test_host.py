@@ -86,6 +86,21 @@ def test_the_kernels_counters_are_read_in_both_versions(tmp_path, make):
 
 
 @pytest.mark.parametrize("make", [make_v1, make_v2])
+def test_one_containers_cgroup_tells_where_anothers_is(tmp_path, make):
+    cgroup, group = make(tmp_path)
+    assert cgroup.of_sibling("abc", "abd") is None  # it is not there
+    for directory in list(tmp_path.rglob("abc")):
+        (directory.parent / "abd").mkdir()
+    other = group.parent / "abd"
+    (other / "cgroup.procs").write_text("")
+    assert cgroup.of_sibling("abc", "abd") is None  # and has no process yet
+    (other / "cgroup.procs").write_text("77\n78\n")
+    found = cgroup.of_sibling("abc", "abd")
+    assert found is not None
+    assert (found[0].freezer or found[0].unified, found[1]) == (other, 77)
+
+
+@pytest.mark.parametrize("make", [make_v1, make_v2])
 def test_a_process_of_another_container_that_has_the_number_now_is_not_believed(tmp_path, make):
     make(tmp_path)
     with pytest.raises(ProcessLookupError, match="42"):
@@ -133,14 +148,14 @@ def test_a_lock_is_held_while_its_process_lives_and_not_a_moment_longer(tmp_path
     path = tmp_path / "pool.lock"
     assert not process_lock.is_held(path)
     program = "import sys; from pathlib import Path; from pool import process_lock\n"
-    program += "with process_lock.held(Path(sys.argv[1])): print('held', flush=True); input()"
+    program += "with process_lock.held(Path(sys.argv[1]), 'a note'): print('held', flush=True); input()"
     with subprocess.Popen(
         [sys.executable, "-c", program, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as other:
         assert other.stdout.readline() == b"held\n"
         assert process_lock.is_held(path)
-        assert process_lock.owner(path) == other.pid
-        with pytest.raises(process_lock.Held, match=f"pid {other.pid}"), process_lock.held(path):
+        assert (process_lock.owner(path), process_lock.note(path)) == (other.pid, "a note")
+        with pytest.raises(process_lock.Held, match=f"pid {other.pid}, a note"), process_lock.held(path):
             pass
         other.kill()
     assert not process_lock.is_held(path)
