@@ -12,6 +12,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from types import FrameType
 
 import uvicorn
@@ -33,6 +34,9 @@ _KEEP_ALIVE_S = 75
 _LAST_ANSWERS_S = 5
 #: Connections that the kernel keeps until they are accepted: a burst of clients is not refused.
 _BACKLOG = 2048
+#: Between looks whether to end: the Date of answers is as old at most. And when ending, while runs may still go on.
+_LOOK_S = 1.0
+_LOOK_AT_THE_END_S = 0.1
 
 #: Descriptors for all but clients: a channel for each leased sandbox, and some for the rest.
 _OTHER_DESCRIPTORS = 512
@@ -131,6 +135,8 @@ class _Server(uvicorn.Server):
         self._attendance = attendance
         self._drain_s = drain_s
         self._stop_at: float | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._asked = asyncio.Event()  # to stop, since it was looked at last
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         now = time.monotonic()
@@ -140,9 +146,19 @@ class _Server(uvicorn.Server):
             self._attendance.drain()
         else:
             self._stop_at = now
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._asked.set)
+
+    async def main_loop(self) -> None:
+        """As uvicorn's, which looks ten times a second: nothing to do between two requests should cost nothing."""
+        self._loop = asyncio.get_running_loop()
+        while not await self.on_tick(0):  # 0: with a new Date for the answers
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_S if self._stop_at is None else _LOOK_AT_THE_END_S):
+                    await self._asked.wait()
+            self._asked.clear()
 
     async def on_tick(self, counter: int) -> bool:
-        """Called ten times a second."""
         if self._stop_at is not None and (not self._attendance.running or time.monotonic() >= self._stop_at):
             self._attendance.cut_off()
             self.should_exit = True
