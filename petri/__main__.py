@@ -13,6 +13,7 @@ import click
 
 from petri import lifeline
 from petri.config import Config, ConfigFault, in_force, load
+from pool import process_lock
 
 _STATUS_WRONG_CONFIG = 2
 _STATUS_NO_ENGINE = 3
@@ -42,7 +43,9 @@ class _Context:
 _pass = click.make_pass_decorator(_Context)
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
 _end_with_starter = click.option("--end-with-starter", is_flag=True, help="End when standard input does.")
-_url = click.option("--url", metavar="URL", help="The gateway; default: PETRI_URL, else where petri.toml says.")
+_url = click.option(
+    "--url", metavar="URL", help="The gateway; default: PETRI_URL, else where `petri up` serves, else as configured."
+)
 
 
 def _fail(message: object, status: int = 1) -> NoReturn:
@@ -58,12 +61,6 @@ def _cause(error: BaseException) -> str:
             return inner.strerror
         inner = inner.__cause__ or inner.__context__
     return str(error)
-
-
-def _gateway(context: _Context, url: str | None) -> str:
-    if found := url or os.environ.get("PETRI_URL"):
-        return found
-    return context.config.gateway_url
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -91,7 +88,9 @@ def main(context: click.Context, config: Path | None, verbose: bool) -> None:
 
 
 @main.command()
-@click.option("--port", type=click.IntRange(1, 65_535), help="Port of the gateway, instead of the configured one.")
+@click.option(
+    "--port", type=click.IntRange(0, 65_535), help="Instead of the gateway's configured one; 0: any free one."
+)
 @click.option("--samples", is_flag=True, help="When ready, run a small program per language.")
 @click.option("--once", is_flag=True, help="End after the samples; status 0 if all were right.")
 @click.option("--detach", is_flag=True, help="Return when ready; `petri down` ends it.")
@@ -99,11 +98,14 @@ def main(context: click.Context, config: Path | None, verbose: bool) -> None:
 def up(context: _Context, port: int | None, samples: bool, once: bool, detach: bool) -> None:
     """Start pool and gateway, and serve until Ctrl-C."""
     from petri import up as running
+    from petri.address import free_port
 
     if once and detach:
         raise click.UsageError("--once ends at once, --detach stays: choose one")
-    if port is not None:
-        os.environ["PETRI_GATEWAY_PORT"] = str(port)  # for this process and the services it starts
+    if port is None:
+        port = context.config.gateway.port
+    # For this process and the services it starts.
+    os.environ["PETRI_GATEWAY_PORT"] = str(port or free_port(context.config.gateway.host))
     try:
         if detach:
             sys.exit(running.detach(context.config, context.arguments, show_samples=samples))
@@ -145,9 +147,14 @@ def gateway(context: _Context, end_with_starter: bool) -> None:
     from gateway.serve import serve
 
     config = context.config
-    if end_with_starter:
-        lifeline.end_with_the_starter()
-    sys.exit(serve(config.gateway, config.templates))
+    if not end_with_starter:
+        sys.exit(serve(config.gateway, config.templates))
+    lifeline.end_with_the_starter()
+    try:
+        with process_lock.held(config.gateway_lock, config.gateway_url):
+            sys.exit(serve(config.gateway, config.templates))
+    except process_lock.Held as error:
+        _fail(error)
 
 
 @main.command()
@@ -249,9 +256,9 @@ def build(context: _Context, languages: tuple[str, ...], force: bool, base: str)
         _fail("interrupted; what was built so far stays", 130)
 
 
-@main.command()
+@main.command(context_settings={"allow_interspersed_args": False})
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
-@click.argument("args", nargs=-1)
+@click.argument("args", nargs=-1, type=click.UNPROCESSED)
 @click.option("--language", help="Name of a template; default: by the file's extension.")
 @click.option("--timeout", type=float, metavar="SECONDS", help="Wall clock of the run; default: the template's.")
 @click.option("--env", multiple=True, metavar="NAME=VALUE", help="For the program; may be given more than once.")
@@ -265,13 +272,16 @@ def run(
 ) -> None:
     """Run FILE (- for standard input) in a fresh sandbox, and exit as it did.
 
+    Options come before FILE: whatever follows it goes to the program.
+
     Standard input goes to the program unless FILE is -. Status 124: timed out; 125: Petri's fault; 128 + n: signal n.
     """
+    from petri.address import of_gateway
     from petri.client import GatewayFault
     from petri.run import RunFault, run_file
 
     try:
-        sys.exit(run_file(_gateway(context, url), file, args, as_json=as_json, **options))
+        sys.exit(run_file(of_gateway(url, lambda: context.config), file, args, as_json=as_json, **options))
     except (RunFault, GatewayFault) as fault:
         _fail(fault, 125)
 
@@ -282,11 +292,12 @@ def run(
 @_pass
 def ps(context: _Context, as_json: bool, url: str | None) -> None:
     """Show pools and sandboxes of a running gateway."""
+    from petri.address import of_gateway
     from petri.client import Client, GatewayFault
     from petri.ps import show
 
     try:
-        with Client(_gateway(context, url)) as client:
+        with Client(of_gateway(url, lambda: context.config)) as client:
             show(client, as_json=as_json)
     except GatewayFault as fault:
         _fail(fault)

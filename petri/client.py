@@ -64,8 +64,10 @@ def _problem(answer: httpx.Response) -> str:
     """A problem+json body in a line or more."""
     try:
         problem = answer.json()
-        lines = [f"{problem['code']}: {problem['detail']}"]
-        lines += [f"  {fault['field']}: {fault['message']}" for fault in problem.get("errors", [])]
+        faults = problem.get("errors", [])
+        # With them, the detail is the same in one line.
+        lines = [f"{problem['code']}: {problem['title'] if faults else problem['detail']}"]
+        lines += [f"  {fault['field']}: {fault['message']}" for fault in faults]
     except (ValueError, KeyError, TypeError):
         return f"status {answer.status_code}: {answer.text[:200]}"
     return "\n".join(lines)

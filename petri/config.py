@@ -76,8 +76,13 @@ class Config:
         return self.run_dir / f"up-{self.pool.name}.lock"
 
     @property
+    def gateway_lock(self) -> Path:
+        """Of the gateway that `petri up` started; one that runs by itself has none."""
+        return self.run_dir / f"gateway-{self.pool.name}.lock"
+
+    @property
     def gateway_url(self) -> str:
-        """Where the gateway of this configuration listens."""
+        """Where the gateway of this configuration listens; petri/address.py knows where one runs."""
         host = self.gateway.host
         return f"http://{f'[{host}]' if ':' in host else host}:{self.gateway.port}"
 

@@ -37,13 +37,22 @@ def longest_stop_of_up_s(config: Config) -> float:
 def down(config: Config) -> int:
     """End this configuration's `petri up`, and wait until nothing of it is left. The exit status."""
     was_up = _end("petri up", config.up_lock, longest_stop_of_up_s(config))
-    was_up |= _end("its pool", config.pool_lock, longest_stop_s(config))  # whose starter was killed
+    # Whose starter was killed: they end by themselves, but are waited for.
+    was_up |= _end("its gateway", config.gateway_lock, longest_stop_s(config))
+    was_up |= _end("its pool", config.pool_lock, longest_stop_s(config))
     if not was_up:
         swept = sweep(config)
-        click.echo(f"Petri is not up.{_in_words(swept)}")
+        click.echo(f"Petri is not up under the pool name {config.pool.name}.{_in_words(swept)}{_others(config)}")
         return 0
     click.echo("Petri is down.")
     return 0
+
+
+def _others(config: Config) -> str:
+    """Of other names, with this run directory."""
+    held = [lock for lock in sorted(config.run_dir.glob("up-*.lock")) if process_lock.is_held(lock)]
+    names = ", ".join(f"{lock.stem.removeprefix('up-')} ({process_lock.note(lock)})" for lock in held)
+    return f" Up are: {names}; PETRI_POOL_NAME chooses." if names else ""
 
 
 def _end(who: str, lock: Path, longest_s: float) -> bool:
@@ -54,7 +63,12 @@ def _end(who: str, lock: Path, longest_s: float) -> bool:
     if pid is None:
         raise DownFault(f"{lock} names no process, though one holds it")
     click.echo(f"Ending {who}, pid {pid} …")
-    os.kill(pid, signal.SIGTERM)
+    try:
+        os.kill(pid, signal.SIGTERM)
+    except ProcessLookupError:
+        pass  # it has ended since
+    except PermissionError as error:
+        raise DownFault(f"pid {pid} belongs to another user, who has to end it") from error
     give_up = time.monotonic() + longest_s
     while process_lock.is_held(lock):
         if time.monotonic() > give_up:

@@ -89,5 +89,5 @@ class Services:
                 self.start(name, [*arguments, name, "--end-with-starter"], lifeline=True)
             yield
         finally:
-            stop_signals.ignore_from_now_on()
+            stop_signals.ignore_from_now_on(len(self._processes) * longest_stop_s)
             self.stop(longest_stop_s)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 from collections.abc import Iterator
 
@@ -42,7 +43,22 @@ def held_back() -> Iterator[None]:
         raise Stop
 
 
-def ignore_from_now_on() -> None:
-    """What is being ended already must not be left half-way by another Ctrl-C."""
+def ignore_from_now_on(longest_s: float) -> None:
+    """What is being ended already must not be left half-way by another Ctrl-C. The first that comes is told so.
+
+    `longest_s`: how long the end may take.
+    """
+
+    def tell(number: int, frame: object) -> None:
+        _ignore()
+        with contextlib.suppress(OSError):  # the terminal may be what went away
+            # Not through a buffer that the signal may have interrupted.
+            os.write(2, f"petri: ending already; this may take up to {longest_s:g} s\n".encode())
+
+    for number in _NUMBERS:
+        signal.signal(number, tell)
+
+
+def _ignore() -> None:
     for number in _NUMBERS:
         signal.signal(number, signal.SIG_IGN)

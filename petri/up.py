@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import socket
-import sys
-import time
 
 import click
 
-from petri import samples, stop_signals
-from petri.client import Client, GatewayFault
+from petri import readiness, samples, stop_signals
+from petri.client import Client
 from petri.config import Config
 from petri.down import longest_stop_of_up_s, longest_stop_s, sweep_after_a_kill
 from petri.services import Services
 from pool import process_lock
 
-#: From start to every pool able to lease. Eight Python sandboxes boot in about 2 s; a cold disk or a slow engine takes
-#: longer, and the progress line shows what is missing.
-_READY_TIMEOUT_S = 120.0
-#: Between looks. Short beside the quickest start, 0.5 s; each is one request over loopback.
-_LOOK_S = 0.05
 #: Of what was asked to end before it had done what it was for. As shells have it for SIGINT.
 _STATUS_INTERRUPTED = 130
 
@@ -37,7 +30,7 @@ def run(config: Config, arguments: list[str], *, show_samples: bool, once: bool)
     _refuse_if_unfit(config)
     started = Services()
     try:
-        with process_lock.held(config.up_lock), stop_signals.raising():
+        with process_lock.held(config.up_lock, config.gateway_url), stop_signals.raising():
             try:
                 with started.running(arguments, longest_stop_s(config)):
                     return _serve(config, started, show_samples=show_samples, once=once)
@@ -52,7 +45,7 @@ def run(config: Config, arguments: list[str], *, show_samples: bool, once: bool)
 
 def _serve(config: Config, started: Services, *, show_samples: bool, once: bool) -> int:
     with Client(config.gateway_url) as client:
-        _wait_until_ready(started, client)
+        _wait_until_ready(started, client, config)
         if process_lock.owner(config.pool_lock) != started.pid("pool"):
             started.wait_for_an_end()  # ours meets the other's lock, and says so
             raise UpFault(f"the pool that answers is another one: {started.obituary()}")
@@ -79,13 +72,13 @@ def detach(config: Config, arguments: list[str], *, show_samples: bool) -> int:
             with log.open("w") as output:
                 pid = up.start("petri up", [*arguments, "up"], output=output.fileno(), lifeline=False)
             with Client(config.gateway_url) as client:
-                _wait_until_ready(up, client)
+                _wait_until_ready(up, client, config)
                 if show_samples:
                     click.echo("One sample per language, each in a fresh sandbox:")
                     if not samples.show(client, config.templates):
                         raise UpFault("a sample came out wrong")
         except BaseException as error:
-            stop_signals.ignore_from_now_on()
+            stop_signals.ignore_from_now_on(longest_stop_of_up_s(config))
             up.stop(longest_stop_of_up_s(config))
             if isinstance(error, stop_signals.Stop):
                 return _STATUS_INTERRUPTED
@@ -96,9 +89,9 @@ def detach(config: Config, arguments: list[str], *, show_samples: bool) -> int:
 
 def _refuse_if_taken(config: Config) -> None:
     """Before anything is started: a stranger on our port would be taken for our own gateway that is ready."""
-    for lock in (config.up_lock, config.pool_lock):
+    for lock in (config.up_lock, config.pool_lock, config.gateway_lock):
         if process_lock.is_held(lock):
-            raise UpFault(f"{lock.stem} is running already (pid {process_lock.owner(lock)}); `petri down` ends it")
+            raise UpFault(f"{process_lock.holder(lock)}; `petri down` ends it")
     family = socket.AF_INET6 if ":" in config.gateway.host else socket.AF_INET
     try:
         socket.create_server((config.gateway.host, config.gateway.port), family=family).close()
@@ -116,27 +109,8 @@ def _refuse_if_unfit(config: Config) -> None:
             raise UpFault(reason)
 
 
-def _wait_until_ready(started: Services, client: Client) -> None:
-    """Until every pool can lease; shows what is missing, on one line where there is a terminal."""
-    since = time.monotonic()
-    shown = ""
-    while trouble := client.trouble():
-        if started.has_ended():
-            raise UpFault(started.obituary())
-        if time.monotonic() - since > _READY_TIMEOUT_S:
-            raise UpFault(f"not ready after {_READY_TIMEOUT_S:g} s: {trouble}")
-        if (progress := _progress(client)) != shown:
-            shown = progress
-            click.echo(f"\r\033[K{progress} …" if sys.stdout.isatty() else progress, nl=not sys.stdout.isatty())
-        time.sleep(_LOOK_S)
-    seconds = time.monotonic() - since
-    clear = "\r\033[K" if sys.stdout.isatty() else ""
-    click.echo(f"{clear}Ready after {seconds:.1f} s: {_progress(client)}")
-
-
-def _progress(client: Client) -> str:
+def _wait_until_ready(started: Services, client: Client, config: Config) -> None:
     try:
-        pools = client.get("/v1/pools")["pools"]
-    except GatewayFault:
-        return "starting pool and gateway"
-    return "warm sandboxes: " + ", ".join(f"{pool['template']} {pool['ready']}/{pool['target']}" for pool in pools)
+        readiness.wait(started, client, config)
+    except readiness.NotReady as error:
+        raise UpFault(str(error)) from error

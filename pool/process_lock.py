@@ -21,17 +21,20 @@ class Held(Exception):
 
 
 @contextmanager
-def held(path: Path) -> Iterator[None]:
-    """Keep the lock until the end of the block; raises `Held` when another process has it."""
+def held(path: Path, note: str = "") -> Iterator[None]:
+    """Keep the lock until the end of the block; raises `Held` when another process has it.
+
+    `note`: a line for whoever looks, such as where this process serves.
+    """
     if not path.parent.is_dir():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.parent.chmod(0o755)  # whatever the umask: the gateway, no longer root, goes through here to the socket
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         if not _taken(fd):
-            raise Held(f"{path.stem} is running already (pid {owner(path) or 'unknown'})")
+            raise Held(holder(path))
         os.ftruncate(fd, 0)
-        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        os.pwrite(fd, f"{os.getpid()}\n{note}\n".encode(), 0)
         # The file stays: removing it would let two processes lock two files of the same name.
         yield
     finally:
@@ -69,7 +72,25 @@ def is_held(path: Path) -> bool:
 
 def owner(path: Path) -> int | None:
     """Pid of the process that took the lock last. Meaningful only while `is_held`."""
+    pid, _ = _read(path)
+    return int(pid) if pid.isdecimal() else None
+
+
+def note(path: Path) -> str | None:
+    """What the process that took the lock last left for others. Meaningful only while `is_held`."""
+    _, said = _read(path)
+    return said or None
+
+
+def holder(path: Path) -> str:
+    """Who has the lock, in words."""
+    said = note(path)
+    return f"{path.stem} is running already (pid {owner(path) or 'unknown'}{f', {said}' if said else ''})"
+
+
+def _read(path: Path) -> tuple[str, str]:
     try:
-        return int(path.read_text())
-    except (OSError, ValueError):
-        return None
+        pid, _, said = path.read_text().partition("\n")
+    except (OSError, UnicodeDecodeError):
+        return "", ""
+    return pid, said.strip()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -33,9 +34,9 @@ def test_petri_up_and_down_by_the_command_line(small):
         one.environ["PETRI_POOL_NAME"] = one.name
         shown = one.command("ps")
         assert "python" in shown.stdout
-        (one.run_dir / "hi.py").write_text("import sys; print('hi', sys.argv[1], input()); sys.exit(7)")
-        ran = one.command("run", "--timings", "hi.py", "there", input="line\n")
-        assert (ran.returncode, ran.stdout) == (7, "hi there line\n")
+        (one.run_dir / "hi.py").write_text("import sys; print('hi', *sys.argv[1:], input()); sys.exit(7)")
+        ran = one.command("run", "--timings", "hi.py", "--json", "there", "--", "-x", input="line\n")
+        assert (ran.returncode, ran.stdout) == (7, "hi --json there -- -x line\n")
         assert "total" in ran.stderr
         doctor = one.command("doctor")
         assert doctor.returncode == 0, doctor.stdout
@@ -44,6 +45,49 @@ def test_petri_up_and_down_by_the_command_line(small):
         down = one.command("down")
         assert (down.returncode, one.containers()) == (0, {}), down.stdout + down.stderr
         assert "not up" in one.command("down").stdout
+
+
+def test_after_up_on_a_port_of_its_own_the_other_commands_find_it(small):
+    with small("own-port", PETRI_GATEWAY_PORT="1") as one:
+        up = one.command("up", "--detach", "--port", "0")
+        assert up.returncode == 0, up.stdout + up.stderr
+        url = process_lock.note(one.run_dir / f"up-{one.name}.lock")
+        assert url is not None
+        assert url in up.stdout
+        shown = one.command("ps")
+        assert (shown.returncode, "python" in shown.stdout) == (0, True), shown.stderr
+        (one.run_dir / "hi.py").write_text("print('hi')")
+        assert one.command("run", "hi.py", stdin=subprocess.DEVNULL).stdout == "hi\n"
+        again = one.command("up")
+        assert (again.returncode, url in again.stderr) == (1, True)
+        assert one.command("down").returncode == 0
+        lost = one.command("ps")
+        assert (lost.returncode, "no gateway answers at http://127.0.0.1:1" in lost.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "way", "cause"),
+    [
+        ("IMAGE", "nobody/made-this", "--once", "image nobody/made-this does not exist"),
+        ("IMAGE", "nobody/made-this", "--detach", "image nobody/made-this does not exist"),
+        ("CPUS", "1000", "--once", "CPUs"),
+        ("LANGUAGE", "node", "--once", "petri/python runs python, not node"),
+    ],
+)
+def test_what_will_never_be_ready_is_given_up_soon_and_with_the_cause(small, setting, value, way, cause):
+    with small("hopeless", **{f"PETRI_TEMPLATE_PYTHON_{setting}": value}) as one:
+        began = time.monotonic()
+        up = one.command("up", way)
+        assert up.returncode == 1
+        assert time.monotonic() - began < 90  # not the 120 s that a start may take
+        *_, progress = [line for line in up.stdout.splitlines() if line.startswith("warm sandboxes: python 0/2 (")]
+        assert cause in progress
+        assert "images build" not in progress  # which makes Petri's own
+        said = up.stderr.splitlines()[-1]
+        assert said.startswith("petri: not ready, and will not be: python: ")
+        assert cause in said
+        assert not processes_of(one)
+        assert not one.containers()
 
 
 def processes_of(one: Petri) -> set[int]:
@@ -77,6 +121,30 @@ def test_a_killed_up_takes_its_services_and_sandboxes_with_it(small):
         process.kill()
         eventually(lambda: not processes_of(one), "pool and gateway end by themselves")
         assert not one.containers()
+
+
+def test_down_waits_for_the_gateway_that_a_killed_up_left(small):
+    with small("killed-slow") as one, up(one) as process:
+        eventually(lambda: one.is_full(), "full")
+        gateway = process_lock.owner(one.run_dir / f"gateway-{one.name}.lock")
+        assert gateway is not None
+        os.kill(gateway, signal.SIGSTOP)
+        try:
+            process.kill()
+            with subprocess.Popen(
+                [sys.executable, "-m", "petri", "down"],
+                cwd=one.run_dir, env=one.environ, text=True, stdout=subprocess.PIPE,
+            ) as down:  # fmt: skip
+                assert down.stdout is not None
+                assert "Ending its gateway" in down.stdout.readline()
+                eventually(lambda: not process_lock.is_held(one.run_dir / f"pool-{one.name}.lock"), "the pool ends")
+                assert down.poll() is None
+                os.kill(gateway, signal.SIGCONT)
+                assert "Petri is down." in down.stdout.read()
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(gateway, signal.SIGCONT)
+        assert not processes_of(one)
 
 
 def test_a_killed_pool_ends_up_which_sweeps_its_sandboxes(small):

@@ -37,3 +37,15 @@ def test_a_service_that_does_not_end_when_asked_is_killed(capfd):
         started.stop(0.1)
         assert started.status("stubborn") == -signal.SIGKILL
     assert "stubborn did not end within 0.1 s, killing it" in capfd.readouterr().err
+
+
+def test_another_ctrl_c_while_it_is_ending_is_told_so_once(capfd):
+    before = {number: signal.getsignal(number) for number in stop_signals._NUMBERS}
+    try:
+        stop_signals.ignore_from_now_on(70.0)
+        for number in (signal.SIGINT, signal.SIGINT, signal.SIGTERM):
+            os.kill(os.getpid(), number)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert capfd.readouterr().err == "petri: ending already; this may take up to 70 s\n"
