@@ -23,6 +23,9 @@ FORMS: dict[tuple[type[BaseModel], str], str] = {
         "the name must be of the letters a to z, digits, - and _, begin with a letter or digit, and have at most 63 "
         "characters"
     ),
+    (Template, "runtime"): (
+        "must be empty or a runtime's name, of letters, digits, ., _ and -, with at most 63 characters"
+    ),
     (GatewaySettings, "allowed_hosts"): "must be a host's name without a port, such as petri.example.org",
     (GatewaySettings, "allowed_origins"): "must be an origin, such as https://example.org or http://localhost:3000",
 }

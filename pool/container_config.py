@@ -65,6 +65,7 @@ def container_config(sandbox_id: str, template: Template, image: str, uid: int, 
         # the end of a container that it meant to kill and that ended by itself just then. With 0 it does not wait, and
         # the container's shim stays for ever (seen with 20.10, one removal in four).
         "HostConfig": {
+            "Runtime": template.runtime,  # empty: the engine's own choice
             "NetworkMode": "none",
             "ReadonlyRootfs": True,
             "Tmpfs": {

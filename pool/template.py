@@ -27,6 +27,11 @@ class Template(BaseModel):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$", description="what a request's `language` names")
     language: Literal["python", "node", "go"] = Field(description="`python`, `node` or `go`: names the program file")
     image: str = Field(min_length=1, description="image with an agent and a worker in it")
+    runtime: str = Field(
+        "",
+        pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,62})?$",
+        description="what the engine runs it with, such as `runsc`; empty: the engine's own choice",
+    )
     memory_mib: int = Field(256, ge=64, le=1 << 20, description="memory, and memory + swap")
     pids: int = Field(64, ge=8, le=32_768, description="processes and threads at once")
     cpus: float = Field(1.0, gt=0, le=1024, allow_inf_nan=False, description="share of processors")

@@ -61,6 +61,14 @@ def test_a_shipped_templates_table_only_changes_what_it_names(tmp_path):
     assert (DEFAULT_TEMPLATES["go"]["target"], DEFAULT_TEMPLATES["go"]["pids"]) == (2, 128)  # as they were
 
 
+def test_a_template_may_name_its_runtime_in_the_file_and_in_a_variable(tmp_path):
+    text = '[templates.go]\nruntime = "runsc"\n[templates.python]\nruntime = "io.containerd.runsc.v1"\n[templates.node]'
+    runtimes = {one.name: one.runtime for one in loaded(tmp_path, text, PETRI_TEMPLATE_PYTHON_RUNTIME="").templates}
+    assert runtimes == {"go": "runsc", "python": "", "node": ""}
+    runtimes = {one.name: one.runtime for one in loaded(tmp_path, text, PETRI_TEMPLATE_NODE_RUNTIME="kata").templates}
+    assert runtimes == {"go": "runsc", "python": "io.containerd.runsc.v1", "node": "kata"}
+
+
 def test_the_socket_lies_in_the_run_directory_under_the_pools_name(tmp_path):
     config = loaded(tmp_path, '[pool]\nname = "blue"\n')
     assert config.gateway.pool_socket == tmp_path / "pool-blue.sock"
@@ -151,6 +159,7 @@ def test_a_file_that_is_named_must_be_there(tmp_path):
         ('[gateway]\nallowed_origins = ["a"]', "gateway.allowed_origins.0 = 'a': must be an origin, such as https://"),
         ('[gateway]\nhost = ""', "gateway.host = '': must have at least 1 character"),
         ('[templates."Big One"]\nlanguage = "go"\nimage = "x"', "templates.Big One: the name must be of the letters"),
+        ('[templates.go]\nruntime = "run sc"', "templates.go.runtime = 'run sc': must be empty or a runtime's name, of"),
         ('[templates.go]\nname = "went"', "templates.go.name = 'went': no such setting; [templates.go] is the name"),
     ],
 )

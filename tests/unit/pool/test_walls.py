@@ -34,6 +34,13 @@ def test_each_wall_is_there(key, value):
     assert HOST[key] == value
 
 
+def test_the_engine_chooses_the_runtime_unless_the_template_does():
+    assert HOST["Runtime"] == ""
+    other = TEMPLATE.model_copy(update={"runtime": "runsc"})
+    config = container_config("sb_1", other, "sha256:abc", 210_007, Owner("default", "boot1", "/run/x.lock", "host1"))
+    assert config["HostConfig"] == {**HOST, "Runtime": "runsc"}
+
+
 def test_nothing_of_the_host_is_mounted():
     assert not {"Binds", "Mounts", "Devices", "VolumesFrom", "Links", "CapAdd", "PidMode", "UsernsMode"} & HOST.keys()
 
