@@ -159,7 +159,7 @@ def test_a_file_that_is_named_must_be_there(tmp_path):
         ('[gateway]\nallowed_origins = ["a"]', "gateway.allowed_origins.0 = 'a': must be an origin, such as https://"),
         ('[gateway]\nhost = ""', "gateway.host = '': must have at least 1 character"),
         ('[templates."Big One"]\nlanguage = "go"\nimage = "x"', "templates.Big One: the name must be of the letters"),
-        ('[templates.go]\nruntime = "run sc"', "templates.go.runtime = 'run sc': must be empty or a runtime's name, of"),
+        ('[templates.go]\nruntime = "run sc"', "templates.go.runtime = 'run sc': must be empty or a runtime's name"),
         ('[templates.go]\nname = "went"', "templates.go.name = 'went': no such setting; [templates.go] is the name"),
     ],
 )
