@@ -191,7 +191,7 @@ class RunAnswer(_Sent):
     run_id: str
     sandbox_id: str
     language: str
-    status: RunStatus
+    status: RunStatus = Field(description="no answer carries `cancelled` yet: whoever left is not there to read it")
     exit_code: int | None
     signal: str | None = Field(description="name of the signal that ended it")
     stdout: str

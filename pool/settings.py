@@ -12,7 +12,11 @@ class PoolSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    name: str = Field("default", pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$", description="pools on one host need own names")
+    name: str = Field(
+        "default",
+        pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$",
+        description="pools on one host need own names, of `a` to `z`, `0` to `9`, `-` and `_`",
+    )
     docker_host: str = Field("", description="the engine's address; empty: `DOCKER_HOST`, else the default socket")
     boots_at_once: int = Field(2, ge=1, le=64, description="containers that may be booting at one time")
     destroys_at_once: int = Field(2, ge=1, le=64, description="containers that may be on their way out at one time")

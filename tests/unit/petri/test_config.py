@@ -220,4 +220,6 @@ def test_petri_config_prints_key_value_variable_and_meaning(tmp_path):
     answer = CliRunner().invoke(main, ["config"], env={"PETRI_RUN_DIR": str(tmp_path), "PETRI_POOL_NAME": "blue"})
     assert answer.exit_code == 0
     row = next(line for line in answer.output.splitlines() if line.startswith("pool.name "))
-    assert row.split(maxsplit=3) == ["pool.name", "blue", "PETRI_POOL_NAME", "pools on one host need own names"]
+    *cells, meaning = row.split(maxsplit=3)
+    assert cells == ["pool.name", "blue", "PETRI_POOL_NAME"]
+    assert meaning.startswith("pools on one host need own names")
