@@ -84,6 +84,7 @@ class FakeEngine:
         #: Step names to an event that must be set before the step goes on.
         self.gates: dict[str, anyio.Event] = {}
         self.orphans_removed: list[str] = []
+        self.steps: list[str] = []  # that were begun, in order
         self.start_takes_s = 0.0
         self.protocol = PROTOCOL_VERSION
         self.language: str | None = None  # what agents claim to run; None: the template's
@@ -101,6 +102,7 @@ class FakeEngine:
 
     async def step(self, name: str, sandbox_id: str) -> None:
         """One step of the engine's work: a place to wait, to fail, and to be cancelled."""
+        self.steps.append(name)
         await anyio.lowlevel.checkpoint()
         if gate := self.gates.get(name):
             await gate.wait()
