@@ -35,9 +35,10 @@ class Client:
         """The JSON object at `path`."""
         return self._ask("GET", path)
 
-    def run(self, request: dict[str, Any]) -> dict[str, Any]:
-        """`POST /v1/run`."""
-        return self._ask("POST", "/v1/run", request)
+    def run(self, request: dict[str, Any]) -> tuple[dict[str, Any], str]:
+        """`POST /v1/run`: the run object, and the answer's Server-Timing."""
+        answer = self._answer("POST", "/v1/run", request)
+        return answer.json(), answer.headers.get("Server-Timing", "")
 
     def trouble(self) -> str | None:
         """What `/readyz` says is missing; None when every pool can lease."""
@@ -47,7 +48,11 @@ class Client:
             return f"no answer yet ({type(error).__name__})"
         return None if answer.status_code == 200 else _problem(answer)
 
-    def _ask(self, method: str, path: str, request: dict[str, Any] | None = None) -> dict[str, Any]:
+    def _ask(self, method: str, path: str) -> dict[str, Any]:
+        found: dict[str, Any] = self._answer(method, path).json()
+        return found
+
+    def _answer(self, method: str, path: str, request: dict[str, Any] | None = None) -> httpx.Response:
         try:
             answer = self._http.request(method, path, json=request)
         except httpx.ConnectError as error:
@@ -56,8 +61,7 @@ class Client:
             raise GatewayFault(f"{self._url}{path}: {error or type(error).__name__}") from error
         if answer.status_code >= 400:
             raise GatewayFault(_problem(answer))
-        found: dict[str, Any] = answer.json()
-        return found
+        return answer
 
 
 def _problem(answer: httpx.Response) -> str:

@@ -13,6 +13,7 @@ import click
 from pydantic_core import to_json
 
 from petri.client import Client
+from petri.timings import table
 
 _LANGUAGES = {".py": "python", ".js": "node", ".mjs": "node", ".cjs": "node", ".go": "go"}
 #: As timeout(1) has it.
@@ -54,7 +55,7 @@ def run_file(
     if timeout is not None:
         request["timeout_s"] = timeout
     with Client(url) as client:
-        answer = client.run(request)
+        answer, server_timing = client.run(request)
     stdout, stderr = base64.b64decode(answer["stdout"]), base64.b64decode(answer["stderr"])
     if as_json:
         for name in ("stdout", "stderr", "output"):
@@ -68,8 +69,9 @@ def run_file(
         if answer["status"] not in ("succeeded", "failed"):
             click.echo(f"petri: {answer['status']}: {(answer['error'] or {}).get('message', '')}", err=True)
     if timings:
-        spent = "  ".join(f"{stage} {milliseconds:.2f}" for stage, milliseconds in answer["timings_ms"].items())
-        click.echo(f"petri: {answer['run_id']} in {answer['sandbox_id']}: {spent} ms", err=True)
+        click.echo(f"petri: {answer['run_id']} in {answer['sandbox_id']}", err=True)
+        for line in table(server_timing):
+            click.echo(line, err=True)
     return _status(answer)
 
 

@@ -24,7 +24,7 @@ def show(client: Client, templates: Iterable[Template]) -> bool:
     for template in templates:
         started = time.perf_counter()
         try:
-            answer = client.run(
+            answer, _ = client.run(
                 {
                     "language": template.name,
                     "code": _CODE[template.language],
