@@ -18,6 +18,7 @@ import docker
 import httpx
 import pytest
 
+from pool import process_lock
 from pool.container_config import LABEL_POOL, LABEL_SANDBOX
 
 ROOT = Path(__file__).parents[2]
@@ -112,6 +113,8 @@ class Petri:
         for service in ("gateway", "pool"):
             if service in self.processes:
                 self.kill(service, signal.SIGTERM)
+        if process_lock.is_held(self.run_dir / f"up-{self.name}.lock"):  # left by a test that failed half-way
+            self.command("down")
         assert not self.containers(), f"containers outlived the pool {self.name}"
 
 
