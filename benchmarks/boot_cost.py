@@ -25,7 +25,8 @@ from pathlib import Path
 import anyio
 import docker
 
-from benchmarks.one_liners import PROGRAMS, machine
+from benchmarks.machine import machine
+from benchmarks.programs import CODE, LANGUAGES
 from petri import config
 from pool.container_config import Owner, container_config
 from pool.seccomp import security_opt
@@ -75,7 +76,7 @@ async def hello_and_run(channel: Channel, template: Template) -> tuple[float, fl
     """When HELLO was heard, and the seconds of a run."""
     parse(Hello, await channel.receive())
     heard = time.perf_counter()
-    code = PROGRAMS[template.language][0].encode()
+    code = CODE[template.language].encode()
     main = MAIN[template.language]
     one_line = Execution(program=main, files=[ProgramFile(main, code)], timeout_s=60, last=True)
     before = time.perf_counter()
@@ -121,7 +122,7 @@ def half_width(ordered: list[float]) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=40)
-    parser.add_argument("--language", default="python", choices=sorted(PROGRAMS))
+    parser.add_argument("--language", default="python", choices=LANGUAGES)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     settings = config.load(None)

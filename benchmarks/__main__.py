@@ -1,0 +1,110 @@
+"""Run every part, or some, and write one report.
+
+scripts/bench [--quick] [--url URL] [--only PART,…] [--results DIRECTORY]
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from benchmarks import (
+    engine,
+    go_build,
+    growth,
+    idle,
+    instance,
+    locust_runs,
+    machine,
+    open_loop,
+    peers,
+    report,
+    second_exec,
+    sequential,
+    start_up,
+    sustained,
+    tti,
+)
+from benchmarks.bench import FULL, QUICK, Bench
+
+#: In this order: a later part may need the numbers of an earlier.
+PARTS: dict[str, ModuleType] = {
+    "sequential": sequential,
+    "go_build": go_build,
+    "second_exec": second_exec,
+    "tti": tti,
+    "peers": peers,
+    "sustained": sustained,
+    "open_loop": open_loop,
+    "locust": locust_runs,
+    "start_up": start_up,
+    "idle": idle,
+    "growth": growth,
+}
+_RESULTS = Path(__file__).parent / "results"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="a few runs of everything, to see that it works")
+    parser.add_argument("--url", help="measure the Petri that serves there, instead of one started for each part")
+    parser.add_argument("--only", metavar="PART,…", help=f"some of: {', '.join(PARTS)}")
+    parser.add_argument("--results", type=Path, default=_RESULTS, help="where the report goes")
+    arguments = parser.parse_args()
+    chosen = arguments.only.split(",") if arguments.only else list(PARTS)
+    if unknown := set(chosen) - PARTS.keys():
+        parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # or what was started would stay
+    with tempfile.TemporaryDirectory(prefix="petri-bench-") as work:
+        live = instance.found(arguments.url) if arguments.url else None
+        bench = Bench(QUICK if arguments.quick else FULL, Path(work), live)
+        about = facts(arguments)
+        print("\n".join(f"{name}: {value}" for name, value in about.items()), flush=True)
+        measure(bench, chosen)
+        about["busy at the end"] = f"{machine.busy_share():.1%}"
+    files = report.write(arguments.results, about, bench.results)
+    print(f"\n{report.table(bench.results)}\n\n" + "\n".join(map(str, files)))
+    return 1 if "failed" in bench.results else 0
+
+
+def measure(bench: Bench, chosen: list[str]) -> None:
+    """Fills the results. A part that fails is reported, and the others go on."""
+    for name, part in PARTS.items():
+        if name not in chosen:
+            continue
+        print(f"{part.TITLE} …", flush=True)
+        began = time.perf_counter()
+        try:
+            bench.results[name] = part.run(bench)
+        except Exception:
+            bench.results.setdefault("failed", {})[name] = traceback.format_exc()
+            bench.say(f"FAILED: {traceback.format_exc(limit=-2)}")
+        bench.say(f"({time.perf_counter() - began:.0f} s)")
+
+
+def facts(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What a reader needs to know to compare."""
+    return {
+        "started": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "machine": machine.machine(),
+        "engine": f"docker {engine.Engine().version()}",
+        "commit": machine.commit(),
+        "effort": "quick: shows that everything works, not how fast it is" if arguments.quick else "full",
+        "busy before": f"{machine.busy_share():.1%} of the processors, load {os.getloadavg()[0]:.2f}",
+        "client": "on the same machine, over loopback",
+        "command": json.dumps(sys.argv[1:]),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
