@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from pool import seccomp
 from pool.masked_paths import masked_paths
+from pool.runtimes import GVISOR, family, host_tasks
 from pool.template import SHM_MIB, Template
 
 LABEL_POOL = "petri.pool"  # name of the pool that owns it
@@ -83,10 +84,10 @@ def container_config(sandbox_id: str, template: Template, image: str, uid: int, 
             "CgroupnsMode": "private",
             "Memory": memory,
             "MemorySwap": memory,  # memory and swap together: none of it may be swap
-            "PidsLimit": template.pids,
+            "PidsLimit": host_tasks(template.runtime, template.pids),
             "NanoCpus": round(template.cpus * 1_000_000_000),
             "OomScoreAdj": 500,  # before anything of the host's own
-            "Ulimits": [{"Name": name, "Soft": most, "Hard": most} for name, most in limits().items()],
+            "Ulimits": [{"Name": name, "Soft": most, "Hard": most} for name, most in limits(template).items()],
             # With any other log driver the engine would write every frame, code and results, to the host's disk.
             "LogConfig": {"Type": "none", "Config": {}},
             "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
@@ -98,9 +99,9 @@ def container_config(sandbox_id: str, template: Template, image: str, uid: int, 
     }
 
 
-def limits() -> dict[str, int]:
+def limits(template: Template) -> dict[str, int]:
     """A process's own limits, soft and hard alike."""
-    return {
+    found = {
         "nofile": _OPEN_FILES,
         # To a core_pattern that is a program the kernel goes by no limit but one: at exactly 1 it starts none.
         "core": 1,
@@ -108,6 +109,9 @@ def limits() -> dict[str, int]:
         "msgqueue": 0,
         "sigpending": 1024,  # timers, too; the engine's own is by the machine
     }
+    if family(template.runtime) == GVISOR:
+        found["nproc"] = template.pids  # its cgroup counts what gVisor makes of the guest's tasks, not these
+    return found
 
 
 def most_files(mib: int) -> int:

@@ -164,7 +164,9 @@ class DockerEngine:
                 with doing(f"looking for image {image}"):
                     self._images[image] = (await connection.get("images", image, "json"))["Id"]
             except NotFound as error:
-                raise EngineError("image_missing", f"image {image} does not exist; {_remedy(image)}") from error
+                raise EngineError(
+                    "image_missing", f"image {image} does not exist; {remedy_for_missing(image)}"
+                ) from error
         return self._images[image]
 
     async def sweep(self) -> int:
@@ -197,7 +199,8 @@ class DockerEngine:
                 freezer.close()
 
 
-def _remedy(image: str) -> str:
+def remedy_for_missing(image: str) -> str:
+    """What to do about an image that does not exist."""
     if image in _OWN_IMAGES:
         return "`petri images build` makes it"
     return "make it, or name another one"

@@ -42,7 +42,9 @@ class Template(BaseModel):
     stream_limit_kib: int = Field(1024, ge=1, le=64 << 10, description="kept of each of stdout and stderr")
     output_limit_kib: int = Field(16 << 10, ge=1, description="of both, after which the run is killed")
     target: int = Field(4, ge=0, le=10_000, description="sandboxes kept ready, at least")
-    max_target: int = Field(0, ge=0, le=10_000, description="most kept ready as demand rises; 0: always `target`")
+    max_target: int = Field(
+        0, ge=0, le=10_000, description="most kept ready as demand rises; up to `target`: always that"
+    )
     miss_target: float = Field(
         0.001, gt=0, lt=1, allow_inf_nan=False, description="share of leases that may find none ready; sets the size"
     )
@@ -51,6 +53,11 @@ class Template(BaseModel):
     wait_s: _Seconds = Field(5.0, description="how long a caller waits for a sandbox")
     max_idle_s: _Seconds = Field(3600.0, description="a sandbox ready for longer is replaced")
     boot_timeout_s: _Seconds = Field(30.0, description="from create to HELLO")
+
+    @property
+    def highest_target(self) -> int:
+        """What `max_target` comes to: whoever raises `target` or lowers `max_sandboxes` need not think of it."""
+        return max(self.target, min(self.max_target, self.max_sandboxes))
 
     @property
     def program(self) -> str:
@@ -64,13 +71,10 @@ class Template(BaseModel):
         for small, large in (
             ("timeout_s", "max_timeout_s"),
             ("target", "max_sandboxes"),
-            ("max_target", "max_sandboxes"),
             ("stream_limit_kib", "output_limit_kib"),
         ):
             if {small, large} <= values.keys() and values[small] > values[large]:
                 found.append(f"{small} {values[small]:g} is above {large} {values[large]:g}")
-        if {"target", "max_target"} <= values.keys() and 0 < values["max_target"] < values["target"]:
-            found.append(f"max_target {values['max_target']} is below target {values['target']}")
         if {"workdir_mib", "tmp_mib", "memory_mib"} <= values.keys():
             filled = values["workdir_mib"] + values["tmp_mib"] + SHM_MIB
             if filled + _HEADROOM_MIB > values["memory_mib"]:

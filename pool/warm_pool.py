@@ -321,7 +321,7 @@ class WarmPool:
 
     def _resize(self) -> None:
         """Follow demand: up at once, and down as arrivals are forgotten."""
-        low, high = self.template.target, self.template.max_target
+        low, high = self.template.target, self.template.highest_target
         if high <= low:
             return
         demand = Demand(self._arrivals.per_s(anyio.current_time()), self._boot_time.mean_s, self._shared.boots_at_once)
@@ -408,7 +408,7 @@ class WarmPool:
             sizing=Sizing(
                 because=self._size.because,
                 low=self.template.target,
-                high=max(self.template.target, self.template.max_target),
+                high=self.template.highest_target,
                 arrivals_per_s=self._arrivals.per_s(anyio.current_time()),
                 boot_s=self._boot_time.mean_s,
             ),

@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterator
 
 import anyio
 
-from petri.client import Client
+from petri import address
+from petri.client import Client, GatewayFault
 from petri.config import Config
 from petri.doctor.finding import BAD, OK, WARN, Finding
 from pool import process_lock
 from pool.cgroup import Hierarchy
-from pool.docker_engine import DockerEngine
+from pool.docker_engine import DockerEngine, remedy_for_missing
 from pool.engine import EngineError
 from pool.engine_api import Address, EngineApi, NotFound
 
@@ -93,7 +94,7 @@ async def _look_at_images(config: Config) -> list[Finding]:
                 image = (await connection.get("images", template.image, "json"))["Id"].removeprefix("sha256:")[:12]
             except NotFound:
                 seen = f"{template.image} ({template.name}) is missing"
-                findings.append(Finding("image", BAD, seen, why, "petri images build"))
+                findings.append(Finding("image", BAD, seen, why, remedy_for_missing(template.image)))
             except EngineError as error:
                 findings.append(Finding("image", BAD, f"{template.image}: {error}", why, "see the engine's log"))
             else:
@@ -133,10 +134,15 @@ def _running(config: Config) -> Iterator[Finding]:
     if not process_lock.is_held(config.pool_lock):
         yield Finding("running", OK, f"no pool named {config.pool.name}; `petri up` starts one")
         return
-    with Client(config.gateway_url) as client:
+    try:
+        url = address.of_gateway(None, lambda: config)
+    except GatewayFault as fault:  # PETRI_URL
+        yield Finding("running", WARN, str(fault), "Commands cannot reach the gateway.", "correct PETRI_URL")
+        return
+    with Client(url) as client:
         trouble = client.trouble()
     if trouble is None:
-        yield Finding("running", OK, f"pool {config.pool.name} and gateway at {config.gateway_url}")
+        yield Finding("running", OK, f"pool {config.pool.name} and gateway at {url}")
     else:
-        seen = f"pool {config.pool.name}, but {config.gateway_url}: {trouble}"
+        seen = f"pool {config.pool.name}, but {url}: {trouble}"
         yield Finding("running", WARN, seen, "Nobody is served.", "`petri ps` and the log of petri up say more")

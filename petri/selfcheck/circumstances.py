@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pool.masked_paths import masked_paths
+from pool.runtimes import GVISOR, RUNC, family
 from pool.template import Template
-
-#: The runtime of engines that are told of no other.
-USUAL_RUNTIME = "runc"
 
 _NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "uts")
 _APPARMOR = Path("/sys/module/apparmor/parameters/enabled")
@@ -49,7 +47,13 @@ class Circumstances:
 
     @property
     def runtime(self) -> str:
-        return runtime_of(self.template)
+        """`runc`, `runsc`, or the name of one that Petri knows nothing of: it is then judged as runc is."""
+        return family(self.template.runtime)
+
+    @property
+    def own_kernel(self) -> bool:
+        """The guest's kernel is gVisor's: what it shows of itself is neither the host's nor Linux's own."""
+        return self.runtime == GVISOR
 
     @property
     def hidden(self) -> tuple[str, ...]:
@@ -58,4 +62,4 @@ class Circumstances:
 
 def runtime_of(template: Template) -> str:
     """The container runtime that the template's sandboxes are started with."""
-    return getattr(template, "runtime", "") or USUAL_RUNTIME
+    return template.runtime or RUNC

@@ -223,3 +223,9 @@ def test_petri_config_prints_key_value_variable_and_meaning(tmp_path):
     *cells, meaning = row.split(maxsplit=3)
     assert cells == ["pool.name", "blue", "PETRI_POOL_NAME"]
     assert meaning.startswith("pools on one host need own names")
+
+
+@pytest.mark.parametrize(("variable", "highest"), [("TARGET", 30), ("MAX_SANDBOXES", 10)])
+def test_a_shipped_template_can_have_one_number_changed_without_thinking_of_its_max_target(tmp_path, variable, highest):
+    config = load(None, {"PETRI_CONFIG": "", f"PETRI_TEMPLATE_PYTHON_{variable}": str(highest)})
+    assert next(one for one in config.templates if one.name == "python").highest_target == highest

@@ -96,7 +96,7 @@ def test_what_is_bad_for_hostile_code_only_is_a_warning_unless_strict_or_in_prod
 def test_what_keeps_petri_from_running_is_bad_in_any_mode(environ, engine):
     engine.has_images = False
     image = by_id(examine(config(environ), strict=False))["image"]
-    assert (image.severity, image.remedy) == (BAD, "petri images build")
+    assert (image.severity, image.remedy) == (BAD, "`petri images build` makes it")
 
 
 def test_an_engine_that_does_not_answer_is_bad_and_the_host_is_looked_at_all_the_same(environ):
