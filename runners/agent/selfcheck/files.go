@@ -52,7 +52,7 @@ func unescaped(path string) string { return unescape.Replace(path) }
 
 func mounts(*question) (any, error) { return mountTable() }
 
-// readOnly is by path: whether its file system is, or "absent".
+// readOnly is by path: whether its file system is, or "absent", or what the kernel said instead.
 func readOnly(asked *question) (any, error) {
 	found := map[string]string{}
 	for _, path := range asked.Fixed {
@@ -61,7 +61,7 @@ func readOnly(asked *question) (any, error) {
 		case isMissing(err):
 			found[path] = "absent"
 		case err != nil:
-			return nil, fmt.Errorf("statfs(%s): %w", path, err)
+			found[path] = outcome(err)
 		case stat.Flags&stReadOnly != 0:
 			found[path] = "read-only"
 		default:

@@ -36,9 +36,22 @@ def test_each_wall_is_there(key, value):
 
 def test_the_engine_chooses_the_runtime_unless_the_template_does():
     assert HOST["Runtime"] == ""
-    other = TEMPLATE.model_copy(update={"runtime": "runsc"})
-    config = container_config("sb_1", other, "sha256:abc", 210_007, Owner("default", "boot1", "/run/x.lock", "host1"))
-    assert config["HostConfig"] == {**HOST, "Runtime": "runsc"}
+    assert under("kata") == {**HOST, "Runtime": "kata"}
+
+
+@pytest.mark.parametrize("runtime", ["runsc", "runsc-kvm", "io.containerd.runsc.v1"])
+def test_gvisor_counts_the_guests_tasks_and_the_cgroup_what_it_makes_of_them(runtime):
+    config = under(runtime)
+    assert {"Name": "nproc", "Soft": 64, "Hard": 64} in config.pop("Ulimits")
+    # Its own kernel needs 50 tasks at rest; 60 busy processes of a guest were 1,660 of the host's.
+    assert 1660 < config.pop("PidsLimit") < 4096
+    assert config == {**{key: HOST[key] for key in HOST if key not in ("Ulimits", "PidsLimit")}, "Runtime": runtime}
+
+
+def under(runtime):
+    owner = Owner("default", "boot1", "/run/x.lock", "host1")
+    other = TEMPLATE.model_copy(update={"runtime": runtime})
+    return container_config("sb_1", other, "sha256:abc", 210_007, owner)["HostConfig"]
 
 
 def test_nothing_of_the_host_is_mounted():
