@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
-from agent_process import AS_PID_1, AgentProcess
+
+from tests.conformance.agent_process import AS_PID_1, AgentProcess
 
 ROOT = Path(__file__).resolve().parents[2]
 DOUBLE = Path(__file__).parent / "doubles" / "sh_worker.py"

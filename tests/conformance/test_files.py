@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
-from agent_process import AgentProcess
-from conftest import StartAgent, sh_manifest
 
 from runners.wire import Kind
+from tests.conformance.agent_process import AgentProcess
+from tests.conformance.conftest import StartAgent, sh_manifest
 
 MIB = 1 << 20
 

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from agent_process import AgentGone, AgentProcess
-from conftest import StartAgent, sh_manifest
 
 from runners.wire import HEADER_BYTES, Frame, Kind, encode
+from tests.conformance.agent_process import AgentGone, AgentProcess
+from tests.conformance.conftest import StartAgent, sh_manifest
 
 
 def test_the_first_frame_says_which_language_is_warm(agent: AgentProcess) -> None:

@@ -7,8 +7,9 @@ import resource
 from pathlib import Path
 
 import pytest
-from agent_process import AgentProcess
-from conftest import StartAgent, sh_manifest
+
+from tests.conformance.agent_process import AgentProcess
+from tests.conformance.conftest import StartAgent, sh_manifest
 
 #: The uid of the agent and all its children, with no way to more: what a sandbox has.
 UNPRIVILEGED = (

@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from agent_process import AgentProcess, eventually
-from conftest import StartAgent, sh_manifest
 
 from runners.wire import Frame, Kind, encode
+from tests.conformance.agent_process import AgentProcess, eventually
+from tests.conformance.conftest import StartAgent, sh_manifest
 
 PYTHON = os.path.realpath(sys.executable)
 MIB = 1 << 20

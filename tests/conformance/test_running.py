@@ -7,10 +7,10 @@ import os
 from pathlib import Path
 
 import pytest
-from agent_process import AgentProcess, Outcome
-from conftest import StartAgent, sh_manifest
 
 from runners.wire import Kind
+from tests.conformance.agent_process import AgentProcess, Outcome
+from tests.conformance.conftest import StartAgent, sh_manifest
 
 
 @pytest.fixture

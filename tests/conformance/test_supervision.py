@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
-from agent_process import AgentProcess, eventually
-from conftest import StartAgent, sh_manifest
 
 from runners.wire import Kind
+from tests.conformance.agent_process import AgentProcess, eventually
+from tests.conformance.conftest import StartAgent, sh_manifest
 
 PYTHON = os.path.realpath(sys.executable)
 

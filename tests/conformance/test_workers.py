@@ -11,10 +11,10 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from agent_process import AgentProcess, children_of, command_line, eventually
-from conftest import DOUBLE, StartAgent, sh_manifest
 
 from runners.wire import Kind
+from tests.conformance.agent_process import AgentProcess, children_of, command_line, eventually
+from tests.conformance.conftest import DOUBLE, StartAgent, sh_manifest
 
 
 def workers(agent: AgentProcess) -> list[int]:

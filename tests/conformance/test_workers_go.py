@@ -8,10 +8,18 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from agent_process import AgentProcess, command_line
-from conftest import StartAgent, go_tool
-from worker_runs import RUNNERS, base_environment, manifest, overdue, plainly, signalled, through_agent
 
+from tests.conformance.agent_process import AgentProcess, command_line
+from tests.conformance.conftest import StartAgent, go_tool
+from tests.conformance.worker_runs import (
+    RUNNERS,
+    base_environment,
+    manifest,
+    overdue,
+    plainly,
+    signalled,
+    through_agent,
+)
 from tests.programs.cases import Case, each
 
 #: Enough of the standard library for the sample; compiling all of it would take most of a minute.

@@ -6,10 +6,10 @@ import signal
 from pathlib import Path
 
 import pytest
-from agent_process import AgentProcess, command_line
-from conftest import StartAgent
-from worker_runs import base_environment, manifest, overdue, plainly, signalled, through_agent
 
+from tests.conformance.agent_process import AgentProcess, command_line
+from tests.conformance.conftest import StartAgent
+from tests.conformance.worker_runs import base_environment, manifest, overdue, plainly, signalled, through_agent
 from tests.programs.cases import Case, each
 
 SAMPLE = each(

@@ -9,9 +9,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from agent_process import AgentProcess, Outcome
-
 from runners.wire import Kind
+from tests.conformance.agent_process import AgentProcess, Outcome
 from tests.programs.cases import Case
 
 RUNNERS = Path(__file__).resolve().parents[2] / "runners"
