@@ -117,6 +117,24 @@ def stack(parts: Mapping[str, float], unit: str) -> str:
     return _legend(named) + _svg(drawn, 42)
 
 
+NAMED_STACK_HEIGHT = 96
+
+
+def named_stack(title: str, parts: Mapping[str, float], top: float) -> str:
+    """The same with its names below, from `top` on, for a picture that stands alone."""
+    whole = sum(parts.values()) or 1.0
+    drawn, at, x, y = [_text(10, top + 16, title, "start")], 10.0, 10.0, top + 70
+    for (name, value), colour in zip(parts.items(), _COLOURS * len(parts), strict=False):
+        width = value / whole * (_WIDTH - 20)
+        drawn.append(f'<rect x="{at:.1f}" y="{top + 24}" width="{max(width, 0.5):.1f}" height="28" fill="{colour}"/>')
+        at += width
+        drawn.append(f'<rect x="{x:.1f}" y="{y - 9}" width="9" height="9" fill="{colour}"/>')
+        label = f"{name} {value:.2f}"
+        drawn.append(_text(x + 13, y, label, "start"))
+        x += 26 + 6.4 * len(label)
+    return "".join(drawn)
+
+
 def _axes(across: Axis, upward: Axis, x_name: str, y_name: str) -> list[str]:
     drawn = []
     for tick in across.ticks():

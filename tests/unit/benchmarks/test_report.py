@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import plots, report, svg, timing
+from benchmarks import document, plots, report, svg, timing
 from tests.unit.benchmarks.test_targets import GOOD
 
 ABOUT = {"started": "2026-01-02T03:04:05Z", "machine": "2 × a <fast> one", "commit": "abc"}
@@ -84,3 +84,16 @@ def test_an_axis_puts_larger_values_further(log: bool) -> None:
 def test_an_axis_of_one_value_still_has_a_length() -> None:
     assert svg.Axis([3.0], 0, 100, log=False).ticks()
     assert svg.Axis([10.0], 0, 100, log=True).ticks() == [10.0, 100.0]
+
+
+def test_a_documents_blocks_are_filled_and_the_rest_stays() -> None:
+    text = "before\n<!-- a -->\nold\n<!-- end -->\nbetween\n<!-- b -->\n<!-- end -->\nafter\n"
+    once = document.filled(text, {"a": "new \\1", "b": "| t |"})
+    assert once == "before\n<!-- a -->\nnew \\1\n<!-- end -->\nbetween\n<!-- b -->\n| t |\n<!-- end -->\nafter\n"
+    assert document.filled(once, {"a": "new \\1", "b": "| t |"}) == once
+    with pytest.raises(KeyError, match="no <!-- c -->"):
+        document.filled(text, {"c": ""})
+
+
+def test_the_documents_picture_stands_alone() -> None:
+    ElementTree.fromstring(document.picture(some_results()))
