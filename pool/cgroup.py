@@ -109,6 +109,16 @@ class Cgroup:
             return None
         return (found, int(processes[0])) if processes else None
 
+    def bound_sockets(self, size: int) -> None:
+        """Bytes that network sockets may buffer. Raises OSError where this process may not.
+
+        Version 1 counts them apart from the rest of the memory, and without a limit not at all: a guest could fill the
+        host's with datagrams to itself. Version 2 counts them with the rest.
+        """
+        limit = self.memory / "memory.kmem.tcp.limit_in_bytes" if self.memory is not None else None
+        if limit is not None and limit.exists():
+            limit.write_text(str(size))
+
     def usage(self) -> Usage | None:
         """What the kernel counted so far; None where it cannot be seen, or is gone together with the last process."""
         if self.unified is not None:

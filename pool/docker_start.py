@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 #: Deadline of one call. A start takes 0.2 s, some seconds under load.
 _CALL_TIMEOUT_S = 30
+#: What a sandbox's network sockets may hold unread. Enough for a server and its clients on the loopback interface.
+_SOCKET_BYTES = 16 << 20
 #: How long a start that failed or was cancelled may take to remove what it had made. Of a hung engine it is then left.
 _UNDO_S = 5.0
 
@@ -50,6 +52,7 @@ async def start(
             try:
                 cgroup, pid = await engine.cgroup_of(connection, container_id)
                 if engine.facts().freezes_cgroups:
+                    cgroup.bound_sockets(_SOCKET_BYTES)
                     freezer = CgroupFreezer.of(cgroup)
                     held.callback(freezer.close)
                     process = FirstProcess(pid)

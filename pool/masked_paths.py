@@ -19,18 +19,19 @@ _ENGINES_OWN = """
 
 #: What the machine is and how its kernel was made and started.
 _MACHINE = """
-/proc/bootconfig /proc/bus /proc/cmdline /proc/config.gz /proc/consoles /proc/crypto /proc/devices /proc/driver /proc/fs
-/proc/iomem /proc/ioports /proc/irq /proc/kallsyms /proc/mdstat /proc/misc /proc/modules /proc/mtrr /proc/partitions
-/proc/swaps /proc/sys/kernel/random/boot_id /proc/tty /sys/block /sys/bus /sys/class /sys/dev /sys/devices/LNXSYSTM:00
-/sys/devices/pci0000:00 /sys/devices/platform /sys/devices/pnp0 /sys/devices/virtual /sys/fs/btrfs /sys/fs/ext4
-/sys/fs/xfs /sys/hypervisor /sys/kernel /sys/module /sys/power
+/proc/bootconfig /proc/bus /proc/cmdline /proc/config.gz /proc/consoles /proc/crypto /proc/devices /proc/dma
+/proc/driver /proc/fs /proc/iomem /proc/ioports /proc/irq /proc/kallsyms /proc/mdstat /proc/misc /proc/modules
+/proc/mtrr /proc/partitions /proc/swaps /proc/sys/kernel/random/boot_id /proc/tty /sys/block /sys/bus /sys/class
+/sys/dev /sys/devices/LNXSYSTM:00 /sys/devices/pci0000:00 /sys/devices/platform /sys/devices/pnp0
+/sys/devices/system/memory /sys/devices/virtual /sys/fs/btrfs /sys/fs/erofs /sys/fs/ext4 /sys/fs/xfs /sys/hypervisor
+/sys/kernel /sys/module /sys/power
 """
 
 #: What the machine is doing: counters that move with every other sandbox's work. /proc/cgroups counts the sandboxes.
 _ACTIVITY = """
 /proc/buddyinfo /proc/cgroups /proc/diskstats /proc/key-users /proc/locks /proc/pressure /proc/schedstat /proc/softirqs
-/proc/sys/fs/dentry-state /proc/sys/fs/file-nr /proc/sys/fs/inode-nr /proc/sys/fs/inode-state /proc/vmstat
-/proc/zoneinfo
+/proc/sys/fs/dentry-state /proc/sys/fs/file-nr /proc/sys/fs/inode-nr /proc/sys/fs/inode-state
+/proc/sys/kernel/pty /proc/vmstat /proc/zoneinfo /sys/devices/system/node
 """
 
 #: A file system of message queues, which nobody needs: a place to write that no size of ours bounds.

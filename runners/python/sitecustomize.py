@@ -139,7 +139,11 @@ def _become(program: str, args: list[str], env: dict[str, str], cwd: str) -> Non
     """Take on what the run asked for; where that takes a new interpreter, be that."""
     import site
 
-    os.chdir(cwd)
+    try:
+        os.chdir(cwd)
+    except OSError as error:  # a guest before has shut it: as a shell has it for a command that cannot be started
+        os.write(2, f"python3: cannot enter {cwd}: {error.strerror}\n".encode())
+        os._exit(126)
     waiting_for = os.path.abspath(sys.argv[0])
     argv = [os.path.basename(program) if os.path.dirname(program) == cwd else program, *args]
     changed = [name for name in os.environ.keys() | env.keys() if os.environ.get(name) != env.get(name)]

@@ -108,6 +108,50 @@ def test_a_guest_that_has_the_agent_killed_is_out_of_memory_with_its_sandbox(liv
     destroyed(live, answer)
 
 
+#: Datagrams that nobody reads, to oneself: buffers that no process owns.
+FILLS_SOCKETS = """
+import contextlib, socket
+sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+sender.setblocking(False)
+kept = []
+for _ in range(100):
+    receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
+    receiver.bind(("127.0.0.1", 0))
+    kept.append(receiver)
+    with contextlib.suppress(OSError):
+        for _ in range(120): sender.sendto(bytes(65_000), receiver.getsockname())
+held = 0
+for receiver in kept:
+    receiver.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while True: held += len(receiver.recv(65_536))
+print(held >> 20)
+"""
+
+
+def test_a_guest_cannot_keep_more_in_sockets_than_a_sandbox_may_have(live):
+    answer = live.run("python", FILLS_SOCKETS)
+    assert answer["status"] in ("succeeded", "oom"), answer  # the latter where sockets count as memory
+    assert answer["status"] == "oom" or int(answer["stdout"]) <= 32  # without a bound: 400 and more
+
+
+def test_a_guest_cannot_ask_for_another_line_discipline(live):
+    """Each number is a module of the kernel's. Everything else that a terminal can do, it can."""
+    asks = """
+import fcntl, os, pty, struct
+main, terminal = os.openpty()
+print(os.ttyname(terminal).startswith("/dev/pts/"), os.get_terminal_size(terminal).lines)
+for discipline in (0, 3, 13, 21, 27):
+    try:
+        fcntl.ioctl(terminal, 0x5423, struct.pack("i", discipline))
+    except PermissionError:
+        continue
+    print("took", discipline)
+"""
+    assert live.run("python", asks)["output"] == "True 0\n"
+
+
 def test_a_child_that_eats_the_memory_is_told_from_a_plain_failure(live):
     child = "a = []\nwhile True: a.append(bytearray(8 << 20))"
     eats = f"import subprocess, sys\nsys.exit(subprocess.run([sys.executable, '-c', {child!r}]).returncode != 0)"
@@ -215,3 +259,15 @@ def test_a_full_disk_is_the_guests_own_error(live):
     fill = "import errno\ntry:\n    with open('big', 'wb') as f:\n        while True: f.write(bytes(1 << 20))\n"
     fill += "except OSError as e: print(errno.errorcode[e.errno])"
     assert live.run("python", fill)["stdout"] == "ENOSPC\n"
+
+
+@pytest.mark.parametrize("language", ["python", "node", "go"])
+def test_a_program_in_a_directory_that_was_shut_does_not_run(live, language):
+    hello = {"python": "print('ran')", "node": "console.log('ran')", "go": 'package main\nfunc main() { print("ran") }'}
+    with live.client() as client:
+        sandbox = client.post("/v1/sandboxes", json={"language": language}).headers["Location"]
+        client.post(f"{sandbox}/exec", json={"command": "mkdir shut; chmod 000 shut"})
+        answer = client.post(f"{sandbox}/exec", json={"code": hello[language], "cwd": "shut"}).json()
+        assert answer.get("status") != "succeeded", answer
+        assert "ran" not in answer.get("stdout", ""), answer
+        client.delete(sandbox)

@@ -85,6 +85,16 @@ def test_the_kernels_counters_are_read_in_both_versions(tmp_path, make):
     assert cgroup.counts_memory
 
 
+def test_sockets_are_bounded_where_the_kernel_counts_them_apart(tmp_path):
+    cgroup, _ = make_v1(tmp_path / "v1")
+    cgroup.bound_sockets(100)  # a kernel without the file
+    limit = tmp_path / "v1" / "memory" / "docker" / "abc" / "memory.kmem.tcp.limit_in_bytes"
+    limit.write_text("9223372036854771712")
+    cgroup.bound_sockets(100)
+    assert limit.read_text() == "100"
+    make_v2(tmp_path / "v2")[0].bound_sockets(100)
+
+
 @pytest.mark.parametrize("make", [make_v1, make_v2])
 def test_one_containers_cgroup_tells_where_anothers_is(tmp_path, make):
     cgroup, group = make(tmp_path)
