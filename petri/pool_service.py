@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 
 import anyio
@@ -15,10 +16,12 @@ import anyio
 from petri.config import Config
 from petri.doctor import refusal
 from petri.selfcheck import Checks, release_all
-from pool import daemon, process_lock, uid_block
+from pool import daemon, process_lock, runtimes, uid_block
 from pool.docker_engine import DockerEngine
 from pool.engine import EngineError
+from pool.engine_api import doing
 from pool.fleet import Fleet
+from pool.template import Template
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +30,8 @@ log = logging.getLogger(__name__)
 _THREADS_S = 1.0
 #: Between attempts to reach an engine that does not answer yet.
 _RECONNECT_S = 1.0
+#: Deadline of one question to the engine.
+_ASK_S = 15.0
 
 
 def run(config: Config) -> int:
@@ -80,6 +85,9 @@ async def _until_stopped(config: Config, stopping: anyio.Event, serving: anyio.E
     if reason := await anyio.to_thread.run_sync(refusal, config, abandon_on_cancel=True):
         log.error("%s", reason)
         return 1
+    if faults := await _lacking_runtimes(engine, config.templates):
+        log.error("%s\n    → %s", "\n".join(faults), runtimes.REMEDY)
+        return 1
     facts = engine.facts()
     log.info("engine: %s; freezer: %s (%s)", facts.engine, facts.freezer, facts.why)
     # As root the gateway gives root up and must still reach the socket; else both run as the same user.
@@ -108,6 +116,21 @@ async def _until_stopped(config: Config, stopping: anyio.Event, serving: anyio.E
                 await fleet.drain()
                 answering.cancel_scope.cancel()
     return status
+
+
+async def _lacking_runtimes(engine: DockerEngine, templates: Iterable[Template]) -> list[str]:
+    """A sentence for each template whose sandboxes this engine could never start."""
+    named = [template for template in templates if template.runtime]
+    if not named:
+        return []
+    try:
+        with doing("asking for runtimes"), engine.api.connection(_ASK_S) as connection:
+            there = (await connection.get("info")).get("Runtimes") or {}
+    except EngineError as error:
+        log.warning("%s", error)  # then each boot finds out
+        return []
+    found = [(template.name, runtimes.lacking(template.runtime, there)) for template in named]
+    return [f"template {name}: {fault}" for name, fault in found if fault]
 
 
 async def _connected(config: Config) -> DockerEngine:

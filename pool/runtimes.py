@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 #: The runtime of engines that are told of no other.
 RUNC = "runc"
 GVISOR = "runsc"
@@ -31,3 +33,18 @@ def host_tasks(runtime: str, pids: int) -> int:
     Where it is reached gVisor does not refuse the guest a process: it ends, and the sandbox with it.
     """
     return _OWN_TASKS + _TASKS_PER_GUEST_TASK * pids if family(runtime) == GVISOR else pids
+
+
+#: What to do where an engine lacks one.
+REMEDY = (
+    'name it under "runtimes" in the engine\'s daemon.json and reload the engine (docs/runtimes.md), '
+    "or take it out of the template"
+)
+
+
+def lacking(runtime: str, there: Collection[str]) -> str | None:
+    """Why an engine that has the runtimes `there` cannot start a sandbox under `runtime`; None where it can."""
+    # Docker 23 and newer find a shim by its name, without having been told of it.
+    if not runtime or runtime in there or runtime.startswith("io.containerd."):
+        return None
+    return f"the engine has no runtime {runtime}; it has {', '.join(sorted(there)) or 'none that it tells of'}"

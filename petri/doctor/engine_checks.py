@@ -7,9 +7,10 @@ from petri.doctor.facts import EngineFacts
 from petri.doctor.finding import BAD, OK, WARN, Unreadable, Verdict, check
 from petri.doctor.packages import of_component
 from petri.doctor.versions import Version
+from pool.runtimes import RUNC, family
 
-#: Names under which an engine runs containers with plain runc.
-_RUNC = ("runc", "io.containerd.runc.v2", "io.containerd.runtime.v1.linux")
+#: A name under which engines of before 2023 run containers with plain runc, besides those that say so.
+_OLD_RUNC = "io.containerd.runtime.v1.linux"
 #: What the engine's own profile and Petri's need: to refuse a call, and to end a whole process.
 _SECCOMP_ACTIONS = {"errno", "kill_process"}
 
@@ -90,11 +91,16 @@ def containerd(facts: EngineFacts) -> Verdict:
     remedy=_UPGRADE,
 )
 def runc(facts: EngineFacts) -> Verdict:
-    if not (runtime := facts.engine.default_runtime):
+    used = facts.runtimes or frozenset({""})
+    if "" in used and not facts.engine.default_runtime:
         raise Unreadable("the engine does not state its runtime")
-    if runtime not in _RUNC:
-        return Verdict(WARN, f"sandboxes run under {runtime}, whose advisories are not known here")
-    return _version(facts, "runc")
+    names = {name or facts.engine.default_runtime for name in used}
+    others = sorted(name for name in names if family(name) != RUNC and name != _OLD_RUNC)
+    unknown = f"sandboxes run under {', '.join(others)}, whose advisories are not known here" if others else ""
+    if len(others) == len(names):
+        return Verdict(WARN, unknown)
+    found = _version(facts, "runc")
+    return Verdict(max(found.severity, WARN), f"{found.seen}; {unknown}", found.remedy) if others else found
 
 
 @check(

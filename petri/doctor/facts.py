@@ -91,6 +91,7 @@ class EngineFacts:
     host: Host
     packages: tuple[Package, ...]
     uid_base: int = 0
+    runtimes: frozenset[str] = frozenset()  # that the templates name; empty among them: the engine's own choice
 
 
 def gather(config: Config) -> tuple[Host, EngineFacts | EngineError]:
@@ -100,7 +101,8 @@ def gather(config: Config) -> tuple[Host, EngineFacts | EngineError]:
         engine = gather_engine(config.pool.docker_host)
     except EngineError as error:
         return host, error
-    return host, EngineFacts(engine, host, installed(), config.pool.uid_base)
+    named = frozenset(template.runtime for template in config.templates)
+    return host, EngineFacts(engine, host, installed(), config.pool.uid_base, named)
 
 
 def gather_engine(docker_host: str) -> Engine:

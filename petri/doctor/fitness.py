@@ -6,7 +6,7 @@ import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 import anyio
 
@@ -14,7 +14,7 @@ from petri import address
 from petri.client import Client, GatewayFault
 from petri.config import Config
 from petri.doctor.finding import BAD, OK, WARN, Finding
-from pool import process_lock
+from pool import process_lock, runtimes
 from pool.cgroup import Hierarchy
 from pool.docker_engine import DockerEngine, remedy_for_missing
 from pool.engine import EngineError
@@ -31,7 +31,7 @@ def examine_fitness(config: Config) -> list[Finding]:
     """Every check; one that cannot be made is itself a finding."""
     findings: list[Finding] = []
     checks: tuple[Callable[[Config], Iterator[Finding]], ...] = (
-        _kernel, _cgroups, _engine, _images, _permissions, _disk, _running,
+        _kernel, _cgroups, _engine, _runtimes, _images, _permissions, _disk, _running,
     )  # fmt: skip
     for check in checks:
         findings += check(config)
@@ -74,6 +74,27 @@ def _engine(config: Config) -> Iterator[Finding]:
         why = "Without a freezer of its own a lease takes about 8 ms longer."
         remedy = "run the pool as root on the engine's own machine"
         yield Finding("freezer", WARN, f"{facts.freezer}: {facts.why}", why, remedy)
+
+
+def _runtimes(config: Config) -> Iterator[Finding]:
+    named = [template for template in config.templates if template.runtime]
+    if not named:
+        return
+    try:
+        there = anyio.run(_runtimes_of_the_engine, config)
+    except EngineError:
+        return  # the engine's own finding says so
+    for template in named:
+        if fault := runtimes.lacking(template.runtime, there):
+            yield Finding("runtime", BAD, f"{template.name}: {fault}", "Its sandboxes cannot boot.", runtimes.REMEDY)
+        else:
+            yield Finding("runtime", OK, f"{template.name} runs under {template.runtime}")
+
+
+async def _runtimes_of_the_engine(config: Config) -> Collection[str]:
+    api, _ = await EngineApi.connect(Address.of(config.pool.docker_host), _TIMEOUT_S)
+    with api.connection(_TIMEOUT_S) as connection:
+        return (await connection.get("info")).get("Runtimes") or {}
 
 
 def _images(config: Config) -> Iterator[Finding]:

@@ -40,6 +40,7 @@ DOCKER_CE_29 = version(
 INFO: dict[str, Any] = {
     "SecurityOptions": ["name=apparmor", "name=seccomp,profile=builtin", "name=cgroupns"],
     "DefaultRuntime": "runc",
+    "Runtimes": {"io.containerd.runc.v2": {"path": "runc"}, "runc": {"path": "runc"}},
     "LiveRestoreEnabled": True,
     "CgroupVersion": "2",
     "KernelVersion": KERNEL,

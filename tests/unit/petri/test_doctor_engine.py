@@ -111,6 +111,23 @@ def test_another_runtime_is_not_judged_by_runcs_advisories():
     assert engine_checks.runc(facts(DOCKER_CE_27, DefaultRuntime="io.containerd.runc.v2")).severity is BAD
 
 
+@pytest.mark.parametrize(
+    ("runtimes", "severity", "seen"),
+    [
+        ({""}, OK, "1.5.0"),
+        ({"runc"}, OK, "1.5.0"),
+        ({"runsc"}, WARN, "sandboxes run under runsc, whose advisories are not known here"),
+        ({"runsc", "kata"}, WARN, "sandboxes run under kata, runsc, whose advisories are not known here"),
+        ({"", "runsc"}, WARN, "1.5.0; sandboxes run under runsc, whose advisories are not known here"),
+    ],
+)
+def test_every_runtime_that_a_template_names_is_judged(runtimes, severity, seen):
+    found = engine_checks.runc(replace(facts(DOCKER_CE_29), runtimes=frozenset(runtimes)))
+    assert (found.severity, found.seen) == (severity, seen)
+    old = engine_checks.runc(replace(facts(DOCKER_CE_27), runtimes=frozenset(runtimes)))
+    assert (old.severity is BAD) == bool(runtimes & {"", "runc"})
+
+
 def test_an_engine_on_another_kernel_is_bad():
     assert engine_checks.same_machine(facts()).severity is OK
     assert engine_checks.same_machine(facts(address=Address("http://10.0.0.7:2375"))).severity is BAD

@@ -99,6 +99,34 @@ def test_what_keeps_petri_from_running_is_bad_in_any_mode(environ, engine):
     assert (image.severity, image.remedy) == (BAD, "`petri images build` makes it")
 
 
+def test_a_runtime_that_the_engine_lacks_is_bad_in_any_mode(environ):
+    def runtimes(**more):
+        found = [one for one in examine(config(environ, **more), strict=False) if one.id == "runtime"]
+        return [(one.severity, one.seen, "daemon.json" in one.remedy) for one in found]
+
+    assert runtimes() == []
+    assert runtimes(PETRI_TEMPLATE_GO_RUNTIME="runc") == [(OK, "go runs under runc", False)]
+    assert runtimes(PETRI_TEMPLATE_GO_RUNTIME="runsc", PETRI_TEMPLATE_NODE_RUNTIME="io.containerd.kata.v2") == [
+        (OK, "node runs under io.containerd.kata.v2", False),  # a shim need not be named in the configuration
+        (BAD, "go: the engine has no runtime runsc; it has io.containerd.runc.v2, runc", True),
+    ]
+
+
+def test_runc_is_not_judged_where_no_template_runs_under_it(environ):
+    away = {f"PETRI_TEMPLATE_{name}_RUNTIME": "kata" for name in ("PYTHON", "NODE", "GO")}
+    found = by_id(examine_for_production(config(environ, **away)))["runc"]
+    assert found.seen == "sandboxes run under kata, whose advisories are not known here"
+
+
+def test_a_pool_does_not_start_with_a_runtime_that_the_engine_lacks(environ):
+    pool = petri(environ | {"PETRI_TEMPLATE_GO_RUNTIME": "runsc"}, "pool")
+    assert pool.returncode == 1, pool.stderr
+    assert (
+        "template go: the engine has no runtime runsc; it has io.containerd.runc.v2, runc\n    → name it" in pool.stderr
+    )
+    assert "leasing at" not in pool.stderr
+
+
 def test_an_engine_that_does_not_answer_is_bad_and_the_host_is_looked_at_all_the_same(environ):
     away = config(environ, PETRI_POOL_DOCKER_HOST="unix:///nonexistent/engine.sock", PETRI_POOL_PRODUCTION="true")
     found = by_id(examine_for_production(away))
