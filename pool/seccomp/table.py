@@ -153,8 +153,8 @@ SOME = (
     Group(
         "requests to devices",
         Action.ALLOW,
-        "All but TIOCSETD. Anybody can make a terminal of their own, and each line discipline that it is given is a module "
-        "of the kernel's: old code that nobody here needs, with a row of holes.",
+        "All but TIOCSETD. Anybody can make a terminal of their own, and each line discipline that it is given is "
+        "a module of the kernel's: old code that nobody here needs, with a row of holes.",
         _names("ioctl"),
         tuple((request,) for request in other_than(1, _TIOCSETD, 1 << 32)),
     ),
