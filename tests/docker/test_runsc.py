@@ -124,6 +124,10 @@ def test_a_ready_sandbox_stands_still_with_all_that_gvisor_runs_for_it(guarded):
         assert where is not None
         processes = (where / "cgroup.procs").read_text().split()
         assert len(processes) >= 2, "its kernel and its file server"
+        if cgroup.freezer is not None:
+            assert (where / "freezer.state").read_text() == "FROZEN\n"
+        else:
+            assert "frozen 1" in (where / "cgroup.events").read_text().splitlines()
         before = cgroup.usage()
         assert before is not None and before.cpu_ns and before.memory_peak_bytes, "the host's counters are its own"
         time.sleep(0.3)
