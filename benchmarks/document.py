@@ -1,4 +1,4 @@
-"""Put the numbers of one report into docs/performance.md, and draw its picture: no number there is typed by hand.
+"""Put the numbers of one report into docs/performance.md and README.md: none of them is typed by hand.
 
 .venv/bin/python -m benchmarks.document benchmarks/results/REPORT.json
 """
@@ -15,7 +15,8 @@ from typing import Any
 from benchmarks import report, svg
 from benchmarks.plots import of_one_run
 
-_DOCS = Path(__file__).parent.parent / "docs"
+_ROOT = Path(__file__).parent.parent
+_DOCS = _ROOT / "docs"
 _STYLE = (
     "<style>text { font: 13px system-ui, sans-serif; fill: #444 } .soft { fill: #777 }"
     "@media (prefers-color-scheme: dark) { text { fill: #ccc } }</style>"
@@ -144,8 +145,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("report", type=Path)
     whole = json.loads(parser.parse_args().report.read_text())
-    document = _DOCS / "performance.md"
-    document.write_text(filled(document.read_text(), blocks(whole["about"], whole["results"])))
+    made = blocks(whole["about"], whole["results"])
+    for file, names in ((_DOCS / "performance.md", list(made)), (_ROOT / "README.md", ["targets"])):
+        file.write_text(filled(file.read_text(), {name: made[name] for name in names}))
     (_DOCS / "performance-stages.svg").write_text(picture(whole["results"]))
 
 

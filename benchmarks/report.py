@@ -18,7 +18,8 @@ _STYLE = """
 @media (prefers-color-scheme: dark) { :root { --ink: #e6e7ea; --soft: #9aa1ad; --line: #3a3f48; --paper: #16181c } }
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 60rem;
        margin: 2rem auto; padding: 0 1rem }
-table { display: block; overflow-x: auto; border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums }
+table { display: block; overflow-x: auto; border-collapse: collapse; margin: 1rem 0;
+        font-variant-numeric: tabular-nums }
 th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top }
 td.n { text-align: right } td.met { color: #2a9d62 } td.not { color: #cf3f3f; font-weight: 600 }
 svg { width: 100%; height: auto } svg text { fill: var(--soft); font-size: 12px } .grid { stroke: var(--line) }
