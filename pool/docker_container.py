@@ -35,6 +35,7 @@ class DockerContainer:
         self._cgroup = cgroup
         self._process = process
         self.freezer = freezer
+        self.paused = False  # by the engine, or on the way there
 
     def __repr__(self) -> str:
         return f"<DockerContainer {self._id[:12]}>"
@@ -51,6 +52,7 @@ class DockerContainer:
         if self.freezer is not None:
             await self.freezer.freeze()
         else:
+            self.paused = True
             await self._engine.pause(self._id)
 
     async def thaw(self) -> None:
@@ -58,6 +60,7 @@ class DockerContainer:
             self.freezer.thaw()
         else:
             await self._engine.unpause(self._id)
+            self.paused = False
 
     def is_alive(self) -> bool:
         return self._process is None or self._process.is_alive()

@@ -24,6 +24,7 @@ from pool.docker_start import start
 from pool.engine import EngineError, EngineFacts, Usage
 from pool.engine_api import Address, Connection, EngineApi, NotFound, doing
 from pool.freezer import CgroupFreezer
+from pool.runtimes import RUNC, family
 from pool.settings import PoolSettings
 from pool.template import PROGRAMS, Template
 
@@ -78,16 +79,19 @@ class DockerEngine:
         return await start(
             self,
             f"petri-{sandbox_id}",
-            template.image,
+            template,
             lambda image: container_config(sandbox_id, template, image, uid, self._owner),
         )
 
     async def destroy(self, container: Any) -> None:
         assert isinstance(container, DockerContainer)
-        if container.freezer is not None:
-            # On cgroup v1 a frozen process takes no SIGKILL before it is thawed. A cgroup that is gone needs no thaw.
-            with contextlib.suppress(EngineError):
+        # On cgroup v1 a frozen process takes no SIGKILL before it is thawed, and a gVisor that is paused takes none of
+        # the engine's. What is gone needs no thaw.
+        with contextlib.suppress(EngineError):
+            if container.freezer is not None:
                 container.freezer.thaw()
+            elif container.paused:
+                await self.unpause(container.id)
         with doing("removing a container"), self.api.connection(_REMOVE_TIMEOUT_S) as connection:
             await remove(connection, container.id)
         container.close()
@@ -145,16 +149,19 @@ class DockerEngine:
             raise EngineError("freezer", f'freezer = "cgroup" is configured, but {fault}')
         return False, fault
 
-    async def cgroup_of(self, connection: Connection, container_id: str) -> tuple[Cgroup, int]:
+    async def cgroup_of(self, connection: Connection, container_id: str, runtime: str) -> tuple[Cgroup, int]:
         """A started container's cgroup, and its first process. Raises OSError when they are not to be had.
 
-        The engine is asked for the first container's; where the others' are follows from it.
+        The engine is asked for the first container's; where the others' are follows from it. Not so under another
+        runtime: the first process in its cgroup may be a helper, and not the one whose end is the sandbox's.
         """
-        if self._example is not None and (found := self._example[1].of_sibling(self._example[0], container_id)):
+        example = self._example if family(runtime) == RUNC else None
+        if example is not None and (found := example[1].of_sibling(example[0], container_id)):
             return found
         pid: int = (await state_of(connection, container_id))["Pid"]
         cgroup = Cgroup.of_container(container_id, pid, self._hierarchy)
-        self._example = (container_id, cgroup)
+        if family(runtime) == RUNC:
+            self._example = (container_id, cgroup)
         return cgroup, pid
 
     async def pinned(self, image: str, connection: Connection) -> str:
@@ -190,10 +197,12 @@ class DockerEngine:
         return swept
 
     async def _thaw_stranger(self, connection: Connection, container_id: str) -> None:
-        """Best effort: a container frozen by a pool that died cannot be killed on cgroup v1 before it is thawed."""
+        """Best effort, for a container of a pool that died: see `destroy`."""
         with contextlib.suppress(OSError, EngineError):
-            pid = (await state_of(connection, container_id))["Pid"]
-            if pid:
+            state = await state_of(connection, container_id)
+            if state.get("Paused"):
+                await connection.post("containers", container_id, "unpause")
+            if pid := state["Pid"]:
                 freezer = CgroupFreezer.of(Cgroup.of_container(container_id, pid, self._hierarchy))
                 freezer.thaw()
                 freezer.close()

@@ -16,6 +16,7 @@ from pool.engine import EngineError
 from pool.engine_api import Connection, doing
 from pool.first_process import FirstProcess
 from pool.freezer import CgroupFreezer
+from pool.template import Template
 
 if TYPE_CHECKING:
     from pool.docker_engine import DockerEngine
@@ -31,7 +32,7 @@ _UNDO_S = 5.0
 
 
 async def start(
-    engine: DockerEngine, name: str, image: str, configure: Callable[[str], dict[str, object]]
+    engine: DockerEngine, name: str, template: Template, configure: Callable[[str], dict[str, object]]
 ) -> DockerContainer:
     """The container, with its stream attached. Failed or cancelled, nothing of it is left.
 
@@ -41,7 +42,7 @@ async def start(
     held = contextlib.ExitStack()
     with doing("starting a container"), engine.api.connection(_CALL_TIMEOUT_S) as connection:
         try:
-            config = configure(await engine.pinned(image, connection))
+            config = configure(await engine.pinned(template.image, connection))
             container_id: str = (await connection.post("containers", "create", body=config, name=name))["Id"]
             # Attached before the start, or the first frame could be lost.
             with engine.api.connection(_CALL_TIMEOUT_S) as attached:
@@ -50,7 +51,7 @@ async def start(
             await connection.post("containers", container_id, "start")
             cgroup, freezer, process = UNSEEN, None, None
             try:
-                cgroup, pid = await engine.cgroup_of(connection, container_id)
+                cgroup, pid = await engine.cgroup_of(connection, container_id, template.runtime)
                 if engine.facts().freezes_cgroups:
                     cgroup.bound_sockets(_SOCKET_BYTES)
                     freezer = CgroupFreezer.of(cgroup)

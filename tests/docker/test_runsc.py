@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -84,6 +85,12 @@ def processes_of(containers: set[str]) -> list[str]:
     return found
 
 
+def needs_the_cgroup(guarded: Petri) -> None:
+    freezer = guarded.pools()["python"]["freezer"]
+    if not freezer.startswith("cgroup"):
+        pytest.skip(f"the containers' cgroups and processes are not this process's to see: frozen by {freezer}")
+
+
 @pytest.fixture
 def sandbox(guarded: Petri):
     """A session of a sandbox under gVisor: call it to have something run in there."""
@@ -112,8 +119,7 @@ def test_the_guests_kernel_is_not_the_hosts(guarded, runtime):
 
 def test_a_ready_sandbox_stands_still_with_all_that_gvisor_runs_for_it(guarded):
     hierarchy = Hierarchy.of_this_host()
-    if not guarded.pools()["python"]["freezer"].startswith("cgroup"):
-        pytest.skip("freezes by docker pause here")
+    needs_the_cgroup(guarded)
     guarded.wait_until_full()
     for container in guarded.containers().values():
         about = guarded.engine.api.inspect_container(container)
@@ -231,6 +237,15 @@ def test_what_can_be_written_has_its_size_and_there_is_no_way_out(guarded):
     for (_, written, why), most in zip(found, (64, 64, 16), strict=True):
         assert (most - 2 <= int(written) <= most, why) == (True, "No space left on device")
     assert guarded.run("python", CALL)["stdout"] in ("No route to host\n", "Network is unreachable\n")
+
+
+def test_a_sandbox_whose_kernel_is_killed_while_frozen_is_never_handed_out(guarded):
+    needs_the_cgroup(guarded)
+    guarded.wait_until_full()
+    for container in guarded.containers().values():
+        os.kill(guarded.engine.api.inspect_container(container)["State"]["Pid"], signal.SIGKILL)
+    assert [guarded.run("python", "print(1)")["stdout"] for _ in range(3)] == ["1\n"] * 3
+    guarded.wait_until_full()
 
 
 def test_what_a_killed_pool_leaves_is_swept(guarded):

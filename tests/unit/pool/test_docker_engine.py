@@ -86,7 +86,8 @@ class Handler(BaseHTTPRequestHandler):
                 found = [{"Id": name, "Labels": {"petri.boot": "of the dead"}} for name in sorted(self.server.existing)]
                 self._answer(200, found)
             case ["containers", _, "json"]:
-                self._answer(200, {"State": {"Pid": os.getpid()}})
+                paused = self.server.calls[-1:] == ["pause"]
+                self._answer(200, {"State": {"Pid": os.getpid(), "Paused": paused}})
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -104,6 +105,9 @@ class Handler(BaseHTTPRequestHandler):
             case ["containers", _, "start"]:
                 self._begin("start")
                 self._answer(500 if "start" in self.server.failing else 204, {"message": "told to fail"})
+            case ["containers", _, ("pause" | "unpause") as call]:
+                self._begin(call)
+                self._answer(204, None)
 
     def do_DELETE(self) -> None:
         name = self._path()[1]
@@ -247,6 +251,26 @@ async def test_the_first_bytes_of_a_stream_are_the_streams(slow):
     await anyio.wait_readable(container.socket)
     assert container.socket.recv(100) == b"first bytes"
     container.close()
+
+
+async def test_what_the_engine_paused_goes_on_before_it_is_removed(slow):
+    # A gVisor that is paused hears no kill: the removal would fail for as long as it is.
+    engine = engine_over(slow)
+    paused, leased = [await engine.start(name, TEMPLATE, slot) for slot, name in enumerate(("sb_1", "sb_2"))]
+    await paused.freeze()
+    await engine.destroy(paused)
+    assert slow.calls[-3:] == ["pause", "unpause", "remove"]
+    await leased.freeze()
+    await leased.thaw()
+    await engine.destroy(leased)
+    assert slow.calls[-3:] == ["pause", "unpause", "remove"]
+
+
+async def test_what_the_engine_paused_for_a_pool_that_died_goes_on_before_it_is_swept(slow):
+    slow.existing.add("left")
+    slow.calls.append("pause")
+    assert await engine_over(slow).sweep() == 1
+    assert slow.calls == ["pause", "unpause", "remove"]
 
 
 async def test_one_container_that_will_not_go_does_not_end_the_sweep(slow):
