@@ -284,6 +284,14 @@ def test_an_unknown_argument_is_refused(engine: Engine) -> None:
     assert "--status or --stop, not: --restart" in result.stderr
 
 
+def test_gvisor_is_a_runtime_of_the_engines_where_it_is_installed(started: Engine) -> None:
+    runtimes = json.loads((started.state / "engine" / "daemon.json").read_text())["runtimes"]
+
+    assert {name: one["path"] for name, one in runtimes.items()} == (
+        {"runsc": path} if (path := shutil.which("runsc")) else {}
+    )
+
+
 def test_the_daemon_keeps_nothing_of_its_callers(started: Engine) -> None:
     environment = Path(f"/proc/{started.pid}/environ").read_bytes().decode().split("\0")
     descriptors = [
