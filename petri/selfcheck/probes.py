@@ -132,8 +132,8 @@ def _is_loopback(address: str) -> bool:
 
 #: The kernel decides by them who may look: all of them are another's when PID 1 is not dumpable.
 _SECRETS = ("mem", "environ", "maps", "fd", "cwd", "root", "exe")
-#: gVisor shows these to every process. The agent's descriptors can even be opened that way: docs/runtimes.md says what a
-#: guest gains.
+#: gVisor shows these to every process. The agent's descriptors can even be opened: docs/runtimes.md says what a guest
+#: gains.
 _SHOWN_BY_GVISOR = {"environ", "maps", "fd"}
 
 
