@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import io
 import signal
 import socket
@@ -15,7 +16,7 @@ import tarfile
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -150,7 +151,8 @@ def plain_container(language: str) -> Iterator[PlainContainer]:
         engine.close()
 
 
-Runs = dict[tuple[str, str], tuple[Future[Seen], Future[Seen]]]
+#: By language and name: through Petri, plainly, and plainly once more.
+Runs = dict[tuple[str, str], tuple[Future[Seen], Future[Seen], Callable[[], Future[Seen]]]]
 
 
 @pytest.fixture(scope="module")
@@ -163,20 +165,27 @@ def runs(request: pytest.FixtureRequest, petri_url: str) -> Iterator[Runs]:
         petri = enter(ThreadPoolExecutor(AT_ONCE))
         plain = {language: enter(plain_container(language)) for language in {case.language for case in wanted}}
         one_after_the_other = {language: enter(ThreadPoolExecutor(1)) for language in plain}
+
+        def plainly(case: Case) -> Future[Seen]:
+            return one_after_the_other[case.language].submit(plain[case.language].run, case)
+
         yield {
             (case.language, case.name): (
-                petri.submit(run_through_petri, petri_url, case),
-                one_after_the_other[case.language].submit(plain[case.language].run, case),
+                petri.submit(run_through_petri, petri_url, case), plainly(case), functools.partial(plainly, case),
             )
             for case in wanted
-        }
+        }  # fmt: skip
         for executor in (petri, *one_after_the_other.values()):
             executor.shutdown(cancel_futures=True)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.language}-{case.name}")
 def test_a_run_is_the_same_as_running_the_file(runs: Runs, case: Case) -> None:
-    ours, plain = runs[case.language, case.name]
+    ours, plain, once_more = runs[case.language, case.name]
+    if ours.result() != plain.result():
+        # `docker exec` at times drops what a program printed just before its end (seen on a machine with much to do:
+        # exit code 1 and no traceback). That is the reference's fault, and does not come twice.
+        plain = once_more()
     assert ours.result() == plain.result()
 
 
