@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 import traceback
+from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -59,6 +60,13 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="a few runs of everything, to see that it works")
     parser.add_argument("--url", help="measure the Petri that serves there, instead of one started for each part")
     parser.add_argument("--only", metavar="PART,…", help=f"some of: {', '.join(PARTS)}")
+    parser.add_argument(
+        "--wait",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="before each part, at most this long for a calm machine",
+    )
     parser.add_argument("--results", type=Path, default=_RESULTS, help="where the report goes")
     arguments = parser.parse_args()
     chosen = arguments.only.split(",") if arguments.only else list(PARTS)
@@ -70,26 +78,35 @@ def main() -> int:
         bench = Bench(QUICK if arguments.quick else FULL, Path(work), live)
         about = facts(arguments)
         print("\n".join(f"{name}: {value}" for name, value in about.items()), flush=True)
-        measure(bench, chosen)
+        measure(bench, chosen, arguments.wait)
         about["busy at the end"] = f"{machine.busy_share():.1%}"
     files = report.write(arguments.results, about, bench.results)
     print(f"\n{report.table(bench.results)}\n\n" + "\n".join(map(str, files)))
     return 1 if "failed" in bench.results else 0
 
 
-def measure(bench: Bench, chosen: list[str]) -> None:
+def measure(bench: Bench, chosen: list[str], wait_s: float) -> None:
     """Fills the results. A part that fails is reported, and the others go on."""
     for name, part in PARTS.items():
         if name not in chosen:
             continue
         print(f"{part.TITLE} …", flush=True)
+        calm = {"before": machine.wait_for_calm(wait_s)}
+        bench.say(_in_words(calm["before"]))
         began = time.perf_counter()
         try:
             bench.results[name] = part.run(bench)
         except Exception:
             bench.results.setdefault("failed", {})[name] = traceback.format_exc()
             bench.say(f"FAILED: {traceback.format_exc(limit=-2)}")
-        bench.say(f"({time.perf_counter() - began:.0f} s)")
+        taken = time.perf_counter() - began
+        calm["after"] = machine.Calm.now()
+        bench.results.setdefault("calm", {})[name] = {when: asdict(look) for when, look in calm.items()}
+        bench.say(f"({taken:.0f} s; {_in_words(calm['after'])})")
+
+
+def _in_words(look: machine.Calm) -> str:
+    return f"machine {look.busy:.0%} busy, {look.cold_page_us:.1f} µs for a page not touched for a second"
 
 
 def facts(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -43,6 +43,7 @@ def blocks(about: Mapping[str, Any], results: Mapping[str, Any]) -> dict[str, st
         "load": _load(results["sustained"], results["open_loop"]),
         "idle": _idle(results["idle"]),
         "growth": _growth(results["growth"]),
+        "calm": _calm(results["calm"]),
     }
 
 
@@ -128,6 +129,16 @@ def _growth(found: Mapping[str, Any]) -> str:
         )
     head = ("pool", "full after", "boots a second", "median ms", "p99", "MiB each", "gateway + pool, MiB")
     return _table(head, rows)
+
+
+def _calm(found: Mapping[str, Any]) -> str:
+    rows = [
+        [part]
+        + [f"{looks[when]['busy']:.1%}" for when in ("before", "after")]
+        + [f"{looks[when]['cold_page_us']:.2f}" for when in ("before", "after")]
+        for part, looks in found.items()
+    ]
+    return _table(("part", "busy before", "after", "µs for a page not touched for a second, before", "after"), rows)
 
 
 def picture(results: Mapping[str, Any]) -> str:

@@ -15,6 +15,8 @@ def sections(results: Mapping[str, Any]) -> Iterator[str]:
     for name, (title, draw) in _PARTS.items():
         if name in results:
             yield f"<h2>{escape(title)}</h2>{draw(results[name])}"
+    if "calm" in results:
+        yield "<h2>The machine, before and after each part</h2>" + _calm(results["calm"])
     for name, why in results.get("failed", {}).items():
         yield f"<h2>{escape(name)}: not measured</h2><pre>{escape(why)}</pre>"
 
@@ -127,6 +129,15 @@ def _growth(found: Mapping[str, Any]) -> str:
     drawn = svg.lines(latency, "sandboxes in the pool", "ms")
     rows = {f"pool of {size}": row for size, row in found.items()}
     return drawn + _figures(rows, "full_after_s", "boots_per_s", "mib_together", "mib_by_the_hosts_count")
+
+
+def _calm(found: Mapping[str, Any]) -> str:
+    rows = {
+        f"{part}, {when}": f"{look['busy']:.1%} busy, {look['cold_page_us']:.2f} µs for a page not touched for a second"
+        for part, looks in found.items()
+        for when, look in looks.items()
+    }
+    return _pairs(rows)
 
 
 def _locust(found: Mapping[str, Any]) -> str:
