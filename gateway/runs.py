@@ -18,6 +18,7 @@ from gateway.middleware import started_at
 from gateway.outcomes import answer_of
 from gateway.pool_client import Lease
 from gateway.stages import Stages
+from pool.messages import FINISHED
 from runners.execution import Outcome
 
 
@@ -32,7 +33,7 @@ async def run(request: Request) -> Response:
         try:
             outcome = await conduct(lease, plan.execution, OomKills(gateway.pool, lease), gateway.metrics)
             stages.ended()
-            ended = "finished"
+            ended = "sandbox spent" if outcome.sandbox_spent else FINISHED
         finally:
             # One turn of the loop later: the answer is written by then, and the caller does not wait while two cores
             # are busy taking a container down.

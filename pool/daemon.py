@@ -153,7 +153,6 @@ class _Connection:
                     if not arrived:
                         self._leases.discard(lease.id)
                         self._fleet.end(lease.id, "not handed over")
-                channel.close()  # the gateway has the only open end now; if it dies, the agent sees that
         finally:
             del self._asking[ask.id]
 

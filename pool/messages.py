@@ -5,7 +5,7 @@ socket accepts template names and lease ids; nothing in here names an image, a p
 
     gateway → pool    Ask(id, op="lease", template)  the answer carries the sandbox's stream as a descriptor
                       Ask(id, op="cancel")           of the Ask with this id; an answer may already be on its way
-                      Ask(id, op="end", lease, reason)      no answer
+                      Ask(id, op="end", lease, reason)      no answer; the reason may be FINISHED
                       Ask(id, op="usage", lease) · Ask(id, op="stats")
     pool → gateway    Granted | Refused | UsageIs | StatsAre, each with the id it answers
 """
@@ -23,6 +23,10 @@ from runners.channel import Transport
 #: Largest packet. The kernel's limit is the sender's buffer (about 208 KiB by default); statistics of forty pools
 #: are the largest thing sent and take a third of this.
 MAX_PACKET_BYTES = 128 << 10
+
+#: Why a lease ends when its run is over and the agent has ended all that the guest had started: nothing goes on in the
+#: sandbox, and taking it down can wait. Any other reason takes the channel away at once, which ends what is in there.
+FINISHED = "finished"
 
 
 class _Message(BaseModel):

@@ -26,6 +26,7 @@ from pool.demand import ArrivalRate, BootTime
 from pool.engine import Engine, EngineError
 from pool.errors import Draining, PoolTimeout, PoolUnavailable, TooManyWaiting
 from pool.idle_watch import IdleWatch
+from pool.messages import FINISHED
 from pool.sandbox import Change, Observer, Sandbox, State
 from pool.sizing import Demand, Size, size
 from pool.stats import PoolSnapshot, Sizing, Totals
@@ -39,6 +40,8 @@ _RETRY_DESTROY_S = 0.5
 _RETRY_DESTROY_LONGEST_S = 30.0
 #: Between two sandboxes that are not needed any more. Slow: demand often comes back, and a boot costs more than one.
 _SHRINK_EVERY_S = 5.0
+#: POLICY: so many requests under way at once, and half as many as the pool has sandboxes, are a burst.
+_BURST = 8
 
 
 @dataclass(slots=True)
@@ -167,7 +170,7 @@ class WarmPool:
         self._resize()
         self._refuse_what_is_hopeless()
         sandbox = None if self._waiters else self._pop_ready()
-        if not self._has_enough():
+        if not self._boot_may_wait():
             self._shared.traffic.look_again()
         outcome = "hit" if sandbox is not None else "waited"
         if sandbox is None:
@@ -202,7 +205,10 @@ class WarmPool:
         if sandbox.state is State.READY:
             self._ready.remove(sandbox)
             self._stop_watching(sandbox)
+        self._shared.traffic.lease_ended(sandbox.id)
         sandbox.become(State.DOOMED, reason)
+        if reason != FINISHED and sandbox.channel is not None:
+            sandbox.channel.close()  # its other end has the gateway, if that lives
         self._decay.start_soon(self._destroy, sandbox)
 
     def _refuse_what_is_hopeless(self) -> None:
@@ -242,6 +248,7 @@ class WarmPool:
             self._ready.pop()
             self._stop_watching(sandbox)
             sandbox.become(State.LEASED, "taken")
+            self._shared.traffic.lease_began(sandbox.id)
             return sandbox
         return None
 
@@ -260,16 +267,23 @@ class WarmPool:
         room = self.template.max_sandboxes - len(self._sandboxes)
         return min(wanted - len(self._ready) - self._count(State.BOOTING), room)
 
-    def _has_enough(self) -> bool:
-        """Enough ready that background work may be put off: half the target, and nobody waiting."""
-        return not self._waiters and 2 * len(self._ready) >= self._size.target and bool(self._ready)
+    def _boot_may_wait(self) -> bool:
+        """Nobody waits, and either enough is ready or a burst is being served, which boots beside it would slow down."""
+        if self._waiters:
+            return False
+        enough = self._ready and 2 * len(self._ready) >= self._size.target
+        return bool(enough) or self._shared.traffic.young() >= max(_BURST, self._size.target // 2)
+
+    def _removal_may_wait(self) -> bool:
+        """Nobody waits, and there is room for a boot without it."""
+        return not self._waiters and (self._boot_may_wait() or len(self._sandboxes) < self.template.max_sandboxes)
 
     async def _refill(self) -> None:
         assert self._growth is not None
         while True:
             while self._missing() > 0:
                 await self._backoff.wait()
-                await self._shared.traffic.lull(self._has_enough)
+                await self._shared.traffic.lull(self._boot_may_wait)
                 await self._shared.boots.acquire()
                 if self._missing() <= 0:  # somebody stopped waiting while we did
                     self._shared.boots.release()
@@ -358,9 +372,7 @@ class WarmPool:
         with anyio.CancelScope(shield=True, deadline=self._close_by) as removal:
             self._removals.add(removal)
             if not self._closing.is_set():
-                await self._shared.traffic.lull(self._has_enough)
-            if sandbox.channel is not None:
-                sandbox.channel.close()
+                await self._shared.traffic.lull(self._removal_may_wait)
             while sandbox.container is not None:
                 try:
                     async with self._shared.destroys:
@@ -370,6 +382,8 @@ class WarmPool:
                     log.warning("%r: not destroyed, trying again in %.1f s: %s", sandbox, pause_s, error)
                     await self._pause_before_retry(pause_s)
                     pause_s = min(2 * pause_s, _RETRY_DESTROY_LONGEST_S)
+            if sandbox.channel is not None:
+                sandbox.channel.close()
         self._removals.discard(removal)
         if sandbox.container is not None:
             return  # out of time: `running()` reports it

@@ -325,6 +325,58 @@ async def test_background_work_is_put_off_for_a_bounded_time():
     assert anyio.current_time() - started >= LONGEST_S - _CLOCK_STEP_S
 
 
+async def test_background_work_waits_for_the_runs_that_have_just_begun():
+    traffic = Traffic()
+    lulled = anyio.Event()
+
+    async def lull() -> None:
+        await traffic.lull(lambda: True)
+        lulled.set()
+
+    traffic.lease_arrived()
+    traffic.lease_began("sb_1")
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(lull)
+        await anyio.sleep(2 * RECENT_S)
+        assert not lulled.is_set(), "it began beside a run"
+        traffic.lease_ended("sb_1")
+        await anyio.wait_all_tasks_blocked()
+        assert lulled.is_set(), "nothing runs any more, and the last lease was long ago"
+        assert traffic.young() == 0
+
+
+async def test_a_session_puts_nothing_off():
+    traffic = Traffic()
+    traffic.lease_began("sb_1")
+    await anyio.sleep(LONGEST_S)
+    started = anyio.current_time()
+    await traffic.lull(lambda: True)
+    assert anyio.current_time() - started <= _CLOCK_STEP_S
+    assert traffic.young() == 0
+
+
+async def test_a_burst_that_takes_all_there_is_is_served_before_its_refill_begins(world):
+    async with world(target=20, max_sandboxes=60) as w:
+        await w.until_ready(20)
+        began = anyio.current_time()
+        leases = [await w.fleet.lease("python") for _ in range(20)]
+        await anyio.sleep(LONGEST_S / 4)
+        assert w.engine.started == 20, "twenty requests are under way, and nobody waits: a boot would slow them down"
+        for lease in leases:
+            w.fleet.end(lease.id, "done")
+        await w.until(lambda: w.engine.started > 20)
+        assert anyio.current_time() - began < LONGEST_S, "they are over: nothing to wait for"
+
+
+async def test_a_burst_larger_than_the_pool_boots_for_those_who_wait(world):
+    async with world(target=10, max_sandboxes=40) as w:
+        await w.until_ready(10)
+        leases = [await w.fleet.lease("python") for _ in range(10)]
+        began = anyio.current_time()
+        leases.append(await w.fleet.lease("python"))
+        assert anyio.current_time() - began < RECENT_S, "somebody waits: the boot cannot"
+
+
 async def _keep_leasing(traffic: Traffic) -> None:
     while True:
         traffic.lease_arrived()
