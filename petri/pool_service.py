@@ -14,8 +14,6 @@ from dataclasses import replace
 import anyio
 
 from petri.config import Config
-from petri.doctor import refusal
-from petri.selfcheck import Checks, release_all
 from pool import daemon, process_lock, runtimes, uid_block
 from pool.docker_engine import DockerEngine
 from pool.engine import EngineError
@@ -82,7 +80,7 @@ async def _serve(config: Config) -> int:
 async def _until_stopped(config: Config, stopping: anyio.Event, serving: anyio.Event) -> int:
     engine = await _connected(config)
     # Only now: an engine that is still starting with the machine is waited for, not refused.
-    if reason := await anyio.to_thread.run_sync(refusal, config, abandon_on_cancel=True):
+    if reason := await _refusal(config):
         log.error("%s", reason)
         return 1
     if faults := await _lacking_runtimes(engine, config.templates):
@@ -98,6 +96,8 @@ async def _until_stopped(config: Config, stopping: anyio.Event, serving: anyio.E
 
         async def check() -> None:
             nonlocal status
+            from petri.selfcheck import Checks, release_all  # takes 0.1 s, and the first sandboxes boot meanwhile
+
             faults = await release_all(Checks(fleet, engine, config.pool.uid_base), config.templates)
             if faults:
                 log.error("a wall of the sandboxes does not stand, and nothing is served:\n%s", "\n".join(faults))
@@ -116,6 +116,14 @@ async def _until_stopped(config: Config, stopping: anyio.Event, serving: anyio.E
                 await fleet.drain()
                 answering.cancel_scope.cancel()
     return status
+
+
+async def _refusal(config: Config) -> str | None:
+    if not config.pool.production:
+        return None
+    from petri.doctor import refusal  # takes 0.2 s
+
+    return await anyio.to_thread.run_sync(refusal, config, abandon_on_cancel=True)
 
 
 async def _lacking_runtimes(engine: DockerEngine, templates: Iterable[Template]) -> list[str]:

@@ -17,9 +17,7 @@ from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 import anyio
-import docker.errors
 import httptools
-from docker.utils import kwargs_from_env, parse_host
 from pydantic_core import to_json
 
 from pool.engine import EngineError
@@ -27,6 +25,10 @@ from pool.engine import EngineError
 #: The newest version of the API that this module was read against. An older engine is asked in its own.
 _NEWEST = (1, 47)
 _LOCAL = "unix://"
+#: Where an engine listens of which nobody has said anything.
+_SOCKET = "/var/run/docker.sock"
+#: What Docker's own clients read.
+_ENVIRONMENT = frozenset({"DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"})
 _READ_BYTES = 64 << 10
 #: Between attempts to reach an engine whose queue of connections is full.
 _BACKLOG_S = 0.01
@@ -49,6 +51,12 @@ class Address:
     @classmethod
     def of(cls, docker_host: str) -> Address:
         """`docker_host`, or where the environment says when it is empty. `EngineError` when it cannot be used."""
+        if not docker_host and not _ENVIRONMENT & os.environ.keys():
+            return cls(f"{_LOCAL}{_SOCKET}")
+        # Only now: importing the package takes 0.1 s, during which a pool that starts boots nothing.
+        import docker.errors
+        from docker.utils import kwargs_from_env, parse_host
+
         environment = kwargs_from_env()
         if "tls" in environment:
             # A sandbox's stream is handed from the pool to the gateway as a descriptor; the state of TLS cannot be.

@@ -105,14 +105,14 @@ class Fleet:
     async def lease(self, template: str, *, held_back: bool = False) -> Lease:
         """A lease on a thawed sandbox of `template`; raises a `PoolError`. Must be ended.
 
-        `held_back`: even of a template that is.
+        `held_back`: even of a template that is, and not as demand: nothing is put off for it, nor does the pool grow.
         """
         pool = self._pools.get(template)
         if pool is None:
             raise UnknownTemplate(f"no template {template!r}; there are {', '.join(sorted(self._pools))}")
         if template in self._held_back and not held_back:
             raise PoolUnavailable(f"{pool!r}: {self._snapshot(pool).trouble}")
-        taken = await pool.take()
+        taken = await pool.take(is_demand=not held_back)
         lease = Lease(uuid.uuid4().hex, taken.sandbox, taken.queue_s, taken.thaw_s)
         self._leases[lease.id] = lease
         return lease

@@ -159,15 +159,18 @@ class WarmPool:
 
     # -- leasing ----------------------------------------------------------------------------------------------------
 
-    async def take(self) -> Taken:
+    async def take(self, *, is_demand: bool = True) -> Taken:
         """A thawed sandbox that nobody else has or had; the caller must `doom` it in the end.
+
+        `is_demand`: a request, which the pool's size follows and for which background work is put off.
 
         Waits its turn for at most `template.wait_s`. Cancelled at any point, it leaves no sandbox without an owner.
         """
         started = time.monotonic()
-        self._shared.traffic.lease_arrived()
-        self._arrivals.arrived(anyio.current_time())
-        self._resize()
+        if is_demand:
+            self._shared.traffic.lease_arrived()
+            self._arrivals.arrived(anyio.current_time())
+            self._resize()
         self._refuse_what_is_hopeless()
         sandbox = None if self._waiters else self._pop_ready()
         if not self._boot_may_wait():
@@ -178,6 +181,8 @@ class WarmPool:
                 self.totals.lease_outcomes["refused"] += 1
                 raise TooManyWaiting(f"{self!r}: at most {self.template.max_waiting} may wait")
             sandbox = await self._wait_for_one()
+        if is_demand:
+            self._shared.traffic.lease_began(sandbox.id)
         queue_s = time.monotonic() - started
         thaw_s = await self._thaw(sandbox)
         self.totals.lease_outcomes[outcome] += 1
@@ -248,7 +253,6 @@ class WarmPool:
             self._ready.pop()
             self._stop_watching(sandbox)
             sandbox.become(State.LEASED, "taken")
-            self._shared.traffic.lease_began(sandbox.id)
             return sandbox
         return None
 
