@@ -19,20 +19,22 @@ class BootFailed(Exception):
         self.reason = reason
 
 
-async def boot(engine: Engine, sandbox: Sandbox) -> None:
+async def boot(engine: Engine, sandbox: Sandbox, *, background: bool) -> None:
     """Give `sandbox` its container and channel, and freeze it; within the template's `boot_timeout_s`.
 
-    Whatever goes wrong, `sandbox.container` says what there is to destroy.
+    `background`: let others have the processors first; frozen, it is as any other. Whatever goes wrong,
+    `sandbox.container` says what there is to destroy.
     """
     template = sandbox.template
     with anyio.move_on_after(template.boot_timeout_s) as deadline:
-        sandbox.container = await engine.start(sandbox.id, template, sandbox.slot)
+        sandbox.container = await engine.start(sandbox.id, template, sandbox.slot, background=background)
         sandbox.channel = Channel(sandbox.container.socket, sandbox.container.transport)
         hello = await _hear(sandbox.channel)
         if hello.protocol != PROTOCOL_VERSION:
             raise BootFailed("version", f"the agent speaks protocol {hello.protocol}, the host {PROTOCOL_VERSION}")
         if hello.language != template.language:
             raise BootFailed("language", f"{template.image} runs {hello.language}, not {template.language}")
+        sandbox.container.to_foreground()
         await sandbox.container.freeze()
     if deadline.cancelled_caught:
         raise BootFailed("timeout", f"no HELLO within {template.boot_timeout_s:g} s")

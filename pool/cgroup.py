@@ -17,6 +17,7 @@ class Hierarchy:
     freezer: Path | None
     memory: Path | None
     cpuacct: Path | None
+    cpu: Path | None = None
 
     @classmethod
     def of_this_host(cls, mountinfo: Path = Path("/proc/self/mountinfo")) -> Hierarchy:
@@ -34,7 +35,7 @@ class Hierarchy:
                 unified = where
         if unified is not None and not _has_memory_controller(unified):
             unified = None  # the hybrid layout: version 2 is mounted, and version 1 has the controllers
-        return cls(unified, v1.get("freezer"), v1.get("memory"), v1.get("cpuacct"))
+        return cls(unified, v1.get("freezer"), v1.get("memory"), v1.get("cpuacct"), v1.get("cpu"))
 
     @property
     def version(self) -> int | None:
@@ -42,6 +43,11 @@ class Hierarchy:
         if self.freezer is not None:
             return 1
         return 2 if self.unified is not None else None
+
+    @property
+    def weighs(self) -> bool:
+        """Whether containers' shares in the processors can be changed."""
+        return self.cpu is not None or self.unified is not None
 
 
 def _has_memory_controller(root: Path) -> bool:
@@ -59,6 +65,7 @@ class Cgroup:
     freezer: Path | None
     memory: Path | None
     cpuacct: Path | None
+    cpu: Path | None = None
 
     @property
     def counts_memory(self) -> bool:
@@ -88,6 +95,7 @@ class Cgroup:
             freezer=directory(hierarchy.freezer, "freezer"),
             memory=directory(hierarchy.memory, "memory"),
             cpuacct=directory(hierarchy.cpuacct, "cpuacct"),
+            cpu=directory(hierarchy.cpu, "cpu"),
         )
 
     def of_sibling(self, own_id: str, container_id: str) -> tuple[Cgroup, int] | None:
@@ -99,7 +107,7 @@ class Cgroup:
         def moved(path: Path | None) -> Path | None:
             return None if path is None else Path(str(path).replace(own_id, container_id))
 
-        found = Cgroup(moved(self.unified), moved(self.freezer), moved(self.memory), moved(self.cpuacct))
+        found = Cgroup(*map(moved, (self.unified, self.freezer, self.memory, self.cpuacct, self.cpu)))
         place = found.freezer or found.unified
         if place is None or container_id not in place.name:
             return None
@@ -118,6 +126,18 @@ class Cgroup:
         limit = self.memory / "memory.kmem.tcp.limit_in_bytes" if self.memory is not None else None
         if limit is not None and limit.exists():
             limit.write_text(str(size))
+
+    def weigh_as_any_other(self) -> None:
+        """Set the share in the processors, when there are too few, to the kernel's own default.
+
+        Raises OSError where this process may not.
+        """
+        if self.cpu is not None:
+            (self.cpu / "cpu.shares").write_text("1024")
+        elif self.unified is not None:
+            (self.unified / "cpu.weight").write_text("100")
+        else:
+            raise FileNotFoundError(errno.ENOENT, "no cgroup that shares processors")
 
     def usage(self) -> Usage | None:
         """What the kernel counted so far; None where it cannot be seen, or is gone together with the last process."""

@@ -6,7 +6,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from pool.cgroup import Cgroup
-from pool.engine import Usage
+from pool.engine import EngineError, Usage
 from pool.first_process import FirstProcess
 from pool.freezer import CgroupFreezer
 from runners.channel import Transport
@@ -28,12 +28,15 @@ class DockerContainer:
         freezer: CgroupFreezer | None,
         cgroup: Cgroup,
         process: FirstProcess | None,
+        *,
+        background: bool,
     ) -> None:
         self._engine = engine
         self._id = container_id
         self._socket = sock
         self._cgroup = cgroup
         self._process = process
+        self._background = background
         self.freezer = freezer
         self.paused = False  # by the engine, or on the way there
 
@@ -47,6 +50,15 @@ class DockerContainer:
     @property
     def socket(self) -> socket.socket:
         return self._socket
+
+    def to_foreground(self) -> None:
+        if not self._background:
+            return
+        try:
+            self._cgroup.weigh_as_any_other()
+        except OSError as error:
+            raise EngineError("cpu_weight", f"raising the share in the processors: {error.strerror}") from error
+        self._background = False
 
     async def freeze(self) -> None:
         if self.freezer is not None:

@@ -74,13 +74,15 @@ class DockerEngine:
     def image(self, template: Template) -> str:
         return self._images.get(template.image, template.image)
 
-    async def start(self, sandbox_id: str, template: Template, slot: int) -> DockerContainer:
+    async def start(self, sandbox_id: str, template: Template, slot: int, *, background: bool) -> DockerContainer:
         uid = self._settings.uid_base + slot
+        background = background and self._facts.freezes_cgroups and self._hierarchy.weighs  # else it would stay there
         return await start(
             self,
             f"petri-{sandbox_id}",
             template,
-            lambda image: container_config(sandbox_id, template, image, uid, self._owner),
+            lambda image: container_config(sandbox_id, template, image, uid, self._owner, background=background),
+            background=background,
         )
 
     async def destroy(self, container: Any) -> None:

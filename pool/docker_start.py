@@ -32,12 +32,17 @@ _UNDO_S = 5.0
 
 
 async def start(
-    engine: DockerEngine, name: str, template: Template, configure: Callable[[str], dict[str, object]]
+    engine: DockerEngine,
+    name: str,
+    template: Template,
+    configure: Callable[[str], dict[str, object]],
+    *,
+    background: bool,
 ) -> DockerContainer:
     """The container, with its stream attached. Failed or cancelled, nothing of it is left.
 
-    `name`, since a create whose answer is lost may have made a container all the same. `configure` makes the create
-    call's body from the image's digest.
+    `background`: whether `configure`, which makes the create call's body from the image's digest, gives it a small
+    share in the processors. `name`, since a create whose answer is lost may have made a container all the same.
     """
     held = contextlib.ExitStack()
     with doing("starting a container"), engine.api.connection(_CALL_TIMEOUT_S) as connection:
@@ -61,7 +66,7 @@ async def start(
                 if engine.facts().freezes_cgroups:
                     raise EngineError("died", f"the container's cgroup is not to be had: {error}") from error
                 # Else the engine is on another machine, or its processes are not ours to look at.
-            return DockerContainer(engine, container_id, stream, freezer, cgroup, process)
+            return DockerContainer(engine, container_id, stream, freezer, cgroup, process, background=background)
         except BaseException:
             held.close()
             with anyio.CancelScope(shield=True):

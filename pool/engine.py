@@ -53,6 +53,10 @@ class Container(Protocol):
     @property
     def transport(self) -> Transport: ...
 
+    def to_foreground(self) -> None:
+        """Give what was started in the background the processors as any other has them. At once; again is harmless."""
+        ...
+
     async def freeze(self) -> None:
         """Stop every process in it. Returns when they have stopped."""
         ...
@@ -73,8 +77,11 @@ class Engine(Protocol):
 
     def facts(self) -> EngineFacts: ...
 
-    async def start(self, sandbox_id: str, template: Template, slot: int) -> Container:
-        """A running container for the sandbox. Cancelled or failed half-way, it removes what it had made."""
+    async def start(self, sandbox_id: str, template: Template, slot: int, *, background: bool) -> Container:
+        """A running container for the sandbox. Cancelled or failed half-way, it removes what it had made.
+
+        `background`: let others have the processors first, until `to_foreground`, where the engine can.
+        """
         ...
 
     async def destroy(self, container: Container) -> None:

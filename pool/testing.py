@@ -33,13 +33,14 @@ class FakeContainer:
 
     transport = Transport.RAW
 
-    def __init__(self, engine: FakeEngine, sandbox_id: str, template: Template, slot: int) -> None:
+    def __init__(self, engine: FakeEngine, sandbox_id: str, template: Template, slot: int, *, background: bool) -> None:
         self._engine = engine
         self.id = sandbox_id
         self.template = template
         self.slot = slot
         self.socket, self.agent_end = socket.socketpair()
         self.agent_end.setblocking(False)
+        self.background = background
         self.frozen = False
         self.destroyed = False
         self.usage_now = Usage()
@@ -47,6 +48,9 @@ class FakeContainer:
 
     def __repr__(self) -> str:
         return f"<FakeContainer {self.id[:11]} slot {self.slot}>"
+
+    def to_foreground(self) -> None:
+        self.background = False
 
     async def freeze(self) -> None:
         await self._engine.step("freeze", self.id)
@@ -57,6 +61,7 @@ class FakeContainer:
     async def thaw(self) -> None:
         await self._engine.step("thaw", self.id)
         assert self.frozen, f"{self!r} was not frozen"
+        assert not self.background, f"{self!r} would run with a small share in the processors"
         assert not self.destroyed, f"{self!r} was destroyed"
         self.frozen = False
 
@@ -117,12 +122,12 @@ class FakeEngine:
     def image(self, template: Template) -> str:
         return f"sha256:fake-{template.image}"
 
-    async def start(self, sandbox_id: str, template: Template, slot: int) -> FakeContainer:
+    async def start(self, sandbox_id: str, template: Template, slot: int, *, background: bool) -> FakeContainer:
         assert self._tasks is not None, "use FakeEngine within running()"
         assert sandbox_id not in self.containers, f"{sandbox_id} was started before"
         taken = {one.slot for one in self.containers.values()}
         assert slot not in taken, f"slot {slot} belongs to a living container"
-        container = self.containers[sandbox_id] = FakeContainer(self, sandbox_id, template, slot)
+        container = self.containers[sandbox_id] = FakeContainer(self, sandbox_id, template, slot, background=background)
         self.started += 1
         try:
             await self.step("start", sandbox_id)

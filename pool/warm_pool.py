@@ -229,6 +229,7 @@ class WarmPool:
         self._waiters.append(waiter)
         self._short.set()
         self._shared.traffic.look_again()
+        self._hurry()
         try:
             with anyio.move_on_after(self.template.wait_s):
                 while True:
@@ -272,7 +273,7 @@ class WarmPool:
         return min(wanted - len(self._ready) - self._count(State.BOOTING), room)
 
     def _boot_may_wait(self) -> bool:
-        """Nobody waits, and either enough is ready or a burst is being served, which boots beside it would slow down."""
+        """Nobody waits, and either enough is ready or a burst is being served, which boots would slow down."""
         if self._waiters:
             return False
         enough = self._ready and 2 * len(self._ready) >= self._size.target
@@ -300,9 +301,16 @@ class WarmPool:
             await self._short.wait()
             self._short = anyio.Event()
 
+    def _hurry(self) -> None:
+        """Somebody waits for what boots in the background."""
+        for sandbox in self._sandboxes:
+            if sandbox.state is State.BOOTING and sandbox.container is not None:
+                with suppress(EngineError):  # it has died, and its boot will say so
+                    sandbox.container.to_foreground()
+
     async def _boot(self, sandbox: Sandbox) -> None:
         try:
-            await boot(self._shared.engine, sandbox)
+            await boot(self._shared.engine, sandbox, background=not self._waiters)
             if sandbox.channel is None or not sandbox.channel.is_quiet():
                 raise BootFailed("died", "the agent spoke or died between HELLO and the freeze")
         except (BootFailed, EngineError) as error:

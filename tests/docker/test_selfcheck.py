@@ -130,8 +130,8 @@ WALLS: dict[str, tuple[Change, set[str]]] = {
 def test_a_wall_that_is_missing_is_seen(config, monkeypatch, wall):
     change, probes = WALLS[wall]
 
-    def without_it(*arguments: Any) -> dict[str, object]:
-        body = container_config.container_config(*arguments)
+    def without_it(*arguments: Any, **options: Any) -> dict[str, object]:
+        body = container_config.container_config(*arguments, **options)
         change(body)
         return body
 
@@ -147,8 +147,8 @@ def test_every_probe_is_seen_to_fail():
 
 
 def test_a_sandbox_that_does_not_boot_is_not_well(config, monkeypatch):
-    def without_agent(*arguments: Any) -> dict[str, object]:
-        return container_config.container_config(*arguments) | {"Entrypoint": ["false"]}
+    def without_agent(*arguments: Any, **options: Any) -> dict[str, object]:
+        return container_config.container_config(*arguments, **options) | {"Entrypoint": ["false"]}
 
     monkeypatch.setattr(docker_engine, "container_config", without_agent)
     (report,) = checked(config, "python")

@@ -11,6 +11,7 @@ import json
 import os
 import socketserver
 import threading
+from functools import partial
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -165,7 +166,7 @@ async def test_a_start_cancelled_by_its_scope_leaves_when_nothing_is_left(slow, 
     engine, call = engine_over(slow), slow.hold(step)
     with anyio.fail_after(10):
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(engine.start, "sb_1", TEMPLATE, 0)
+            tasks.start_soon(partial(engine.start, "sb_1", TEMPLATE, 0, background=False))
             await begun(call)
             tasks.cancel_scope.cancel()
             call[1].set()
@@ -177,7 +178,7 @@ async def test_a_start_cancelled_as_a_native_task_leaves_when_nothing_is_left(sl
     if sniffio.current_async_library() != "asyncio":
         pytest.skip("native tasks are asyncio's")
     engine, call = engine_over(slow), slow.hold(step)
-    task = asyncio.ensure_future(engine.start("sb_1", TEMPLATE, 0))
+    task = asyncio.ensure_future(engine.start("sb_1", TEMPLATE, 0, background=False))
     await begun(call)
     task.cancel()
     await anyio.wait_all_tasks_blocked()
@@ -192,7 +193,7 @@ async def test_what_a_start_cancelled_twice_natively_leaves_is_an_orphan_and_can
     if sniffio.current_async_library() != "asyncio":
         pytest.skip("native tasks are asyncio's")
     engine, call = engine_over(slow), slow.hold("create")
-    task = asyncio.ensure_future(engine.start("sb_1", TEMPLATE, 0))
+    task = asyncio.ensure_future(engine.start("sb_1", TEMPLATE, 0, background=False))
     await begun(call)
     for _ in range(2):
         task.cancel()
@@ -209,7 +210,7 @@ async def test_an_engine_that_hangs_keeps_a_cancelled_start_for_a_limited_time(s
     engine, call = engine_over(slow), slow.hold("create")
     with anyio.fail_after(5):
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(engine.start, "sb_1", TEMPLATE, 0)
+            tasks.start_soon(partial(engine.start, "sb_1", TEMPLATE, 0, background=False))
             await begun(call)
             tasks.cancel_scope.cancel()
     call[1].set()
@@ -217,7 +218,7 @@ async def test_an_engine_that_hangs_keeps_a_cancelled_start_for_a_limited_time(s
 
 async def test_a_removal_can_be_left_and_ends_by_itself(slow):
     engine = engine_over(slow)
-    container = await engine.start("sb_1", TEMPLATE, 0)
+    container = await engine.start("sb_1", TEMPLATE, 0, background=False)
     call = slow.hold("remove")
     with anyio.fail_after(5):
         async with anyio.create_task_group() as tasks:
@@ -232,7 +233,7 @@ async def test_a_removal_can_be_left_and_ends_by_itself(slow):
 async def test_a_start_that_fails_removes_what_it_had_made_and_says_why(slow):
     slow.failing = {"start"}
     with pytest.raises(EngineError, match=r"starting a container: 500 told to fail") as raised:
-        await engine_over(slow).start("sb_1", TEMPLATE, 0)
+        await engine_over(slow).start("sb_1", TEMPLATE, 0, background=False)
     assert raised.value.reason == "refused"
     assert not slow.existing
 
@@ -241,13 +242,13 @@ async def test_an_engine_that_does_not_answer_in_time_is_named_so(slow, monkeypa
     monkeypatch.setattr(docker_start, "_CALL_TIMEOUT_S", 0.1)
     call = slow.hold("create")
     with pytest.raises(EngineError) as raised:
-        await engine_over(slow).start("sb_1", TEMPLATE, 0)
+        await engine_over(slow).start("sb_1", TEMPLATE, 0, background=False)
     call[1].set()
     assert raised.value.reason == "engine_timeout"
 
 
 async def test_the_first_bytes_of_a_stream_are_the_streams(slow):
-    container = await engine_over(slow).start("sb_1", TEMPLATE, 0)
+    container = await engine_over(slow).start("sb_1", TEMPLATE, 0, background=False)
     await anyio.wait_readable(container.socket)
     assert container.socket.recv(100) == b"first bytes"
     container.close()
@@ -256,7 +257,9 @@ async def test_the_first_bytes_of_a_stream_are_the_streams(slow):
 async def test_what_the_engine_paused_goes_on_before_it_is_removed(slow):
     # A gVisor that is paused hears no kill: the removal would fail for as long as it is.
     engine = engine_over(slow)
-    paused, leased = [await engine.start(name, TEMPLATE, slot) for slot, name in enumerate(("sb_1", "sb_2"))]
+    paused, leased = [
+        await engine.start(name, TEMPLATE, slot, background=False) for slot, name in enumerate(("sb_1", "sb_2"))
+    ]
     await paused.freeze()
     await engine.destroy(paused)
     assert slow.calls[-3:] == ["pause", "unpause", "remove"]

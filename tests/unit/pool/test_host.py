@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -71,7 +72,7 @@ def make_v1(tmp_path: Path) -> tuple[Cgroup, Path]:
     proc = tmp_path / "proc" / "42"
     proc.mkdir(parents=True)
     (proc / "cgroup").write_text("9:memory:/docker/abc\n5:freezer:/docker/abc\n4:cpu,cpuacct:/docker/abc\n0::/\n")
-    roots = Hierarchy(None, tmp_path / "freezer", tmp_path / "memory", tmp_path / "cpuacct")
+    roots = Hierarchy(None, tmp_path / "freezer", tmp_path / "memory", tmp_path / "cpuacct", tmp_path / "cpuacct")
     return Cgroup.of_container("abc", 42, roots, tmp_path / "proc"), group
 
 
@@ -93,6 +94,22 @@ def test_sockets_are_bounded_where_the_kernel_counts_them_apart(tmp_path):
     cgroup.bound_sockets(100)
     assert limit.read_text() == "100"
     make_v2(tmp_path / "v2")[0].bound_sockets(100)
+
+
+@pytest.mark.parametrize(("make", "file", "default"), [(make_v1, "cpu.shares", "1024"), (make_v2, "cpu.weight", "100")])
+def test_what_booted_in_the_background_gets_the_kernels_own_share_of_the_processors(tmp_path, make, file, default):
+    cgroup, group = make(tmp_path)
+    where = (cgroup.cpu or group) / file
+    where.write_text("64")
+    cgroup.weigh_as_any_other()
+    assert where.read_text() == default
+
+
+def test_a_share_that_cannot_be_raised_is_not_passed_over(tmp_path):
+    cgroup, _ = make_v1(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        replace(cgroup, cpu=None).weigh_as_any_other()
+    assert not Hierarchy(None, tmp_path, tmp_path, tmp_path).weighs
 
 
 @pytest.mark.parametrize("make", [make_v1, make_v2])

@@ -147,8 +147,8 @@ async def test_a_boot_that_ends_while_the_pool_closes_is_destroyed_too(world):
         async with world(target=0) as w:
             start = w.engine.start
 
-            async def stubborn(sandbox_id, template, slot):
-                container = await start(sandbox_id, template, slot)
+            async def stubborn(sandbox_id, template, slot, *, background):
+                container = await start(sandbox_id, template, slot, background=background)
 
                 async def freeze() -> None:
                     container.frozen = True
@@ -375,6 +375,21 @@ async def test_a_burst_larger_than_the_pool_boots_for_those_who_wait(world):
         began = anyio.current_time()
         leases.append(await w.fleet.lease("python"))
         assert anyio.current_time() - began < RECENT_S, "somebody waits: the boot cannot"
+
+
+async def test_boots_let_others_have_the_processors_until_somebody_waits_for_one(world):
+    async with world(target=2, max_sandboxes=8) as w:
+        w.engine.gates["hello"] = anyio.Event()
+        await anyio.wait_all_tasks_blocked()
+        assert len(w.engine.containers) == 2
+        assert all(container.background for container in w.engine.containers.values())
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(w.fleet.lease, "python")
+            await anyio.wait_all_tasks_blocked()
+            assert len(w.engine.containers) == 3
+            assert not any(container.background for container in w.engine.containers.values())
+            w.engine.gates["hello"].set()
+        await w.until_ready(2)
 
 
 async def _keep_leasing(traffic: Traffic) -> None:

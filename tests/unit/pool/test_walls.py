@@ -54,6 +54,14 @@ def under(runtime):
     return container_config("sb_1", other, "sha256:abc", 210_007, owner)["HostConfig"]
 
 
+def test_only_what_boots_in_the_background_has_a_small_share_in_the_processors():
+    owner = Owner("default", "boot1", "/run/x.lock", "host1")
+    background = container_config("sb_1", TEMPLATE, "sha256:abc", 210_007, owner, background=True)["HostConfig"]
+    assert HOST["CpuShares"] == 0, "0 is the kernel's own"
+    assert 2 <= background["CpuShares"] < 1024
+    assert background == {**HOST, "CpuShares": background["CpuShares"]}
+
+
 def test_nothing_of_the_host_is_mounted():
     assert not {"Binds", "Mounts", "Devices", "VolumesFrom", "Links", "CapAdd", "PidMode", "UsernsMode"} & HOST.keys()
 
