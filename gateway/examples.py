@@ -64,6 +64,7 @@ POOLS_ANSWER = {
             "leased": 1,
             "doomed": 0,
             "waiting": 0,
+            "refill_per_s": 5.2,
             "image": "sha256:9f1c…",
             "engine": "Docker 20.10.24",
             "freezer": "cgroup v1",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from itertools import accumulate
@@ -103,6 +104,10 @@ def _pool(stats: PoolStats) -> Iterator[Metric]:
         "petri_pool_boot_time_seconds", "What a boot takes, lately; sets the target.", labels=["template"]
     )
     waiting = GaugeMetricFamily("petri_pool_waiting", "Callers that wait for a sandbox.", labels=["template"])
+    refill = GaugeMetricFamily(
+        "petri_pool_refill_per_second", "Sandboxes that become ready while they are wanted.", labels=["template"]
+    )
+    refusals = CounterMetricFamily("petri_lease_refusals", "Leases refused, by why.", labels=["template", "reason"])
     leases = CounterMetricFamily("petri_leases", "Leases asked for, by how it went.", labels=["template", "outcome"])
     failures = CounterMetricFamily("petri_boot_failures", "Boots that failed.", labels=["template", "reason"])
     histograms = {
@@ -116,6 +121,9 @@ def _pool(stats: PoolStats) -> Iterator[Metric]:
         arrivals.add_metric([pool.template], pool.sizing.arrivals_per_s)
         boot_time.add_metric([pool.template], pool.sizing.boot_s)
         waiting.add_metric([pool.template], pool.waiting)
+        refill.add_metric([pool.template], math.nan if pool.refill_per_s is None else pool.refill_per_s)
+        for reason, count in pool.refusals.items():
+            refusals.add_metric([pool.template, reason], count)
         for outcome, count in pool.lease_outcomes.items():
             leases.add_metric([pool.template, outcome], count)
         for reason, count in pool.boot_failures.items():
@@ -123,7 +131,18 @@ def _pool(stats: PoolStats) -> Iterator[Metric]:
         for name, family in histograms.items():
             if name in pool.histograms:
                 _add(family, [pool.template], pool.histograms[name])
-    yield from (sandboxes, target, arrivals, boot_time, waiting, leases, failures, *histograms.values())
+    yield from (
+        sandboxes,
+        target,
+        arrivals,
+        boot_time,
+        waiting,
+        refill,
+        leases,
+        refusals,
+        failures,
+        *histograms.values(),
+    )
     yield GaugeMetricFamily(
         "petri_unwanted_sandboxes", "Containers with our label that the pool does not know.", value=stats.unwanted
     )

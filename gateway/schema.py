@@ -242,6 +242,7 @@ class PoolAnswer(_Sent):
     leased: int
     doomed: int
     waiting: int
+    refill_per_s: float | None = Field(description="become ready per second while they are wanted; null: not measured")
     image: str
     engine: str
     freezer: str
