@@ -33,6 +33,7 @@ class Endpoint:
     answer_example: Example | None = None
     media_type: str = "application/json"
     headers: tuple[str, ...] = ()
+    takes_headers: tuple[str, ...] = ()
     request: type[BaseModel] | None = None
     request_example: Example | None = None
     problems: tuple[str, ...] = ()

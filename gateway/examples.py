@@ -32,6 +32,15 @@ RUN_ANSWER = {
     "error": None,
 }
 
+BATCH_REQUEST = {
+    "runs": [
+        {"id": "one", "language": "python", "code": "print(1)"},
+        {"id": "two", "language": "python", "code": "print(2)", "timeout_s": 5},
+    ]
+}
+
+BATCH_LINE = {"type": "result", "index": 1, "id": "two", "executed": True, "run": RUN_ANSWER}
+
 SANDBOX_REQUEST = {"language": "python", "timeout_s": 300, "env": {"K": "V"}, "metadata": {"agent": "my-agent"}}
 
 SANDBOX_ANSWER = {

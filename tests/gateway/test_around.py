@@ -125,6 +125,9 @@ METRICS = {
     "petri_unwanted_sandboxes": ("gauge", set()),
     "petri_http_request_seconds": ("histogram", {"route", "method", "status"}),
     "petri_http_refused_total": ("counter", {"code"}),
+    "petri_idempotent_requests_total": ("counter", {"result"}),
+    "petri_batch_runs_total": ("counter", {"result"}),
+    "petri_http_body_bytes": ("gauge", set()),
     "petri_http_connections": ("gauge", set()),
 }
 
