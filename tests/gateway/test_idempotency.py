@@ -9,8 +9,11 @@ import anyio
 import httpx
 import pytest
 from anyio.lowlevel import checkpoint
+from starlette.requests import Request
+from starlette.responses import Response
 
 from gateway import idempotency
+from gateway.problems import SandboxLost
 from tests.gateway.served import PYTHON, Served, serving
 
 
@@ -96,6 +99,23 @@ async def test_where_nothing_ran_the_key_is_free_again(tmp_path: Path) -> None:
         assert (answer.status_code, answer.json()["stdout"]) == (200, "2\n")
 
 
+async def test_a_sandbox_that_was_lost_before_anything_was_sent_to_it_frees_the_key(served: Served) -> None:
+    scope = {"type": "http", "path": "/v1/run", "headers": [(b"idempotency-key", b"k"), (b"host", b"localhost")]}
+    asked = 0
+
+    async def carry_out(begun: idempotency.Begun) -> Response:
+        nonlocal asked
+        asked += 1
+        begun.set()
+        raise SandboxLost("it died", ran=asked == 3)
+
+    for _ in range(3):
+        with pytest.raises(SandboxLost):
+            await served.gateway.idempotency.once(Request(scope), b"{}", carry_out)
+    answer = await served.gateway.idempotency.once(Request(scope), b"{}", carry_out)
+    assert (answer.status_code, asked) == (502, 3)
+
+
 async def test_who_waited_for_one_that_did_not_run_takes_its_place(tmp_path: Path) -> None:
     tight = PYTHON.model_copy(update={"target": 1, "max_sandboxes": 1, "wait_s": 60.0})
     async with serving(tmp_path, [tight]) as served:
@@ -104,7 +124,7 @@ async def test_who_waited_for_one_that_did_not_run_takes_its_place(tmp_path: Pat
         async def ask() -> None:
             answers.append(await run(served, "print 1"))
 
-        async with anyio.create_task_group() as holding, anyio.create_task_group() as tasks:
+        async with anyio.create_task_group() as tasks, anyio.create_task_group() as holding:
             holding.start_soon(served.run, "hang")
             await served.until(lambda: served.pool().leased == 1)
             async with anyio.create_task_group() as first:
