@@ -35,13 +35,10 @@ async def read_body(request: Request, bodies: Bodies, limit: int) -> bytes:
                 raise _of_another_kind("as Content-Type: application/json, not", value)
         elif name == b"content-encoding" and value.strip().lower() != b"identity":
             raise _of_another_kind("as it is, without Content-Encoding:", value)
-    first, more = await _piece(request)
-    if not more:
-        if len(first) > limit:
-            raise _too_large("the body is longer than 0 bytes", limit)
-        return first
+    piece, more = await _piece(request)
+    if not more and len(piece) <= limit:
+        return piece
     with bodies.coming() as coming:
-        piece = first
         while True:
             if coming.size + len(piece) > limit:
                 raise _too_large(f"the body is longer than {coming.size} bytes", limit)
@@ -50,6 +47,7 @@ async def read_body(request: Request, bodies: Bodies, limit: int) -> bytes:
                 raise Problem("too_many_bodies", f"this body had been coming in for the longest: {bodies!r}")
             if not more:
                 return coming.whole()
+            piece = b""  # only `coming` holds on to it, and may let it go while we wait for the next
             piece, more = await _piece(request)
 
 
