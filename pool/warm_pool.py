@@ -314,7 +314,8 @@ class WarmPool:
     def _look_at_the_refill(self) -> None:
         """It is measured while it cannot be put off: from half of the target down, or while somebody waits."""
         room = self.template.max_sandboxes - len(self._sandboxes)
-        wanted = bool(self._waiters) or (room > 0 and 2 * len(self._ready) < self._size.target)
+        few = room > 0 and 2 * len(self._ready) < self._size.target
+        wanted = bool(self._waiters) or (few and not self._boot_may_wait())
         self._refill_rate.look(anyio.current_time(), wanted=wanted)
 
     # -- refilling --------------------------------------------------------------------------------------------------
