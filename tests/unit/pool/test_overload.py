@@ -256,7 +256,7 @@ async def test_every_client_that_obeys_retry_after_succeeds(world, clients):
 async def test_while_boots_fail_nobody_is_told_to_come_before_the_next_attempt(world):
     async with world(target=1) as w:
         w.engine.faults = must_fail("start", "no_image")
-        await w.until(lambda: sum(w.now.boot_failures.values()) >= 5)
+        await w.until(lambda: sum(w.now.boot_failures.values()) >= 4)
         with pytest.raises(PoolUnavailable) as refused:
             await w.fleet.lease("python")
         assert refused.value.retry_after_s >= w.fleet._pools["python"]._backoff.remaining_s > 0
