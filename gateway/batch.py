@@ -149,7 +149,7 @@ class _BatchResponse(Response):
         """Within `batch_wait_s`. Who is told to come back later does: nothing has run."""
         give_up = anyio.current_time() + self._gateway.settings.batch_wait_s
         while True:
-            left_s = give_up - anyio.current_time()
+            left_s = max(0.0, give_up - anyio.current_time())
             try:
                 return await lease_of(
                     self._gateway.pool, run.plan.template, self._caller, run.plan.priority, wait_s=left_s

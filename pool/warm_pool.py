@@ -327,7 +327,7 @@ class WarmPool:
         return min(wanted - len(self._ready) - self._count(State.BOOTING), room)
 
     def _boot_may_wait(self) -> bool:
-        """Nobody waits, and either enough is ready or a burst is being served, which boots beside it would slow down."""
+        """Nobody waits, and either enough is ready or a burst is being served, which boots would slow down."""
         if self._waiters:
             return False
         enough = self._ready and 2 * len(self._ready) >= self._size.target

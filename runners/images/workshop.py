@@ -26,7 +26,7 @@ from runners.images.steps import BuildError, Steps
 _HERE = Path(__file__).parent
 #: Where the image keeps what is ours.
 _PETRI = "opt/petri"
-#: Else each boot would compile the worker, which takes 8 ms of a core. Unchecked: what lies in an image does not change.
+#: Else each boot would compile the worker, which takes 8 ms of a core. Unchecked: what lies in an image stays as it is.
 _COMPILE_PYTHON = ["python3", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", f"/{_PETRI}/python"]
 
 
@@ -152,7 +152,7 @@ class Workshop:
         unprepared: Callable[[LayerWriter], None],
         argv: list[str],
     ) -> None:
-        """What `argv` makes of the worker's directory, run in the image: with its own interpreter, where it will lie."""
+        """What `argv` makes of the worker's directory, run in the image: its own interpreter, where it will lie."""
         raw = self.work / "unprepared.tar"
         with writing(raw, "") as first:
             unprepared(first)
