@@ -18,10 +18,12 @@ from starlette.routing import Match, Route
 
 from gateway import docs_page, documents, openapi
 from gateway.attendance import Attendance
+from gateway.bodies import Bodies
 from gateway.conduct import Pool
 from gateway.connections import Connections
 from gateway.context import Gateway, Pages
 from gateway.cross_origin import CrossOriginProtection
+from gateway.idempotency import Idempotency
 from gateway.metrics import Metrics
 from gateway.middleware import Boundary
 from gateway.pool_client import PoolClient
@@ -29,6 +31,7 @@ from gateway.problems import Problem, of_pool_error
 from gateway.routes import ENDPOINTS
 from gateway.sessions import Sessions
 from gateway.settings import GatewaySettings
+from gateway.shares import Shares
 from pool.errors import PoolError
 from pool.template import Template
 
@@ -44,7 +47,7 @@ def create_app(
     clock: Callable[[], float] = time.monotonic,
 ) -> Starlette:
     """The application. `attendance` is for whoever has to drain it; `connect` makes another pool than the daemon's;
-    `clock` is what sandboxes expire by."""
+    `clock` is what sandboxes and kept answers expire by."""
     by_name: Mapping[str, Template] = {template.name: template for template in templates}
     metrics = Metrics(by_name)
     present = Attendance(settings.drain_s) if attendance is None else attendance
@@ -54,8 +57,21 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Gateway]]:
         async with open_pool() as pool, Sessions.opened(pool, metrics, clock=clock) as sessions:
-            connections = Connections(settings.max_connections)
-            yield {"gateway": Gateway(settings, by_name, pool, sessions, present, metrics, connections, pages)}
+            yield {
+                "gateway": Gateway(
+                    settings,
+                    by_name,
+                    pool,
+                    sessions,
+                    present,
+                    metrics,
+                    Connections(settings.max_connections),
+                    Bodies(settings.bodies_bytes),
+                    Idempotency(present, metrics, clock=clock),
+                    Shares(by_name.values(), settings.batch_share),
+                    pages,
+                )
+            }
 
     app = Starlette(
         # Whoever types the address gets the page; not a part of the API, and so in none of its documents.

@@ -45,7 +45,7 @@ class Attendance:
         """End all that still runs: its callers get a `draining` that says code had been running."""
         why = f"the server stops, and the run was not over in the {self._drain_s:g} s it had"
         for attended in list(self._present):
-            attended.cut(Problem("draining", why, retryable=False, retry_after_s=self._drain_s))
+            attended.cut(Problem("draining", why, retryable=False, ran=True, retry_after_s=self._drain_s))
 
     def refuse_if_draining(self) -> None:
         if self.draining:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.requests import Request
 
 from gateway import strict_json
+from gateway.bodies import Bodies
 from gateway.problems import Problem
 
 
@@ -12,9 +13,14 @@ class ClientGone(Exception):
     """The client closed its connection; nobody is left to answer."""
 
 
-async def read_json(request: Request, limit: int) -> object:
-    """The body as JSON. A `Problem` when it is no JSON, of another kind, or too large: as its head says, or when more
-    than `limit` has come in.
+async def read_json(request: Request, bodies: Bodies, limit: int) -> object:
+    """The body, as `read_body` has it, as JSON; a `Problem` when it is none."""
+    return strict_json.parse(await read_body(request, bodies, limit))
+
+
+async def read_body(request: Request, bodies: Bodies, limit: int) -> bytes:
+    """A body that says it is JSON. A `Problem` when it is of another kind, or too large: as its head says, or when more
+    than `limit` has come in, or when all of `bodies` are too much.
 
     How long it may take to come in is the protocol's to watch; a body that is late ends in `ClientGone`.
     """
@@ -29,23 +35,28 @@ async def read_json(request: Request, limit: int) -> object:
                 raise _of_another_kind("as Content-Type: application/json, not", value)
         elif name == b"content-encoding" and value.strip().lower() != b"identity":
             raise _of_another_kind("as it is, without Content-Encoding:", value)
-    return strict_json.parse(await _read(request, limit))
+    piece, more = await _piece(request)
+    if not more and len(piece) <= limit:
+        return piece
+    with bodies.coming() as coming:
+        while True:
+            if coming.size + len(piece) > limit:
+                raise _too_large(f"the body is longer than {coming.size} bytes", limit)
+            coming.add(piece)
+            if coming.was_let_go:
+                raise Problem("too_many_bodies", f"this body had been coming in for the longest: {bodies!r}")
+            if not more:
+                return coming.whole()
+            piece = b""  # only `coming` holds on to it, and may let it go while we wait for the next
+            piece, more = await _piece(request)
 
 
-async def _read(request: Request, limit: int) -> bytes:
-    chunks: list[bytes] = []
-    size = 0
-    while True:
-        message = await request.receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        chunk: bytes = message.get("body", b"")
-        size += len(chunk)
-        if size > limit:
-            raise _too_large(f"the body is longer than {size - len(chunk)} bytes", limit)
-        chunks.append(chunk)
-        if not message.get("more_body", False):
-            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+async def _piece(request: Request) -> tuple[bytes, bool]:
+    """The next one, and whether there are more."""
+    message = await request.receive()
+    if message["type"] == "http.disconnect":
+        raise ClientGone
+    return message.get("body", b""), message.get("more_body", False)
 
 
 def _too_large(what: str, limit: int) -> Problem:

@@ -16,6 +16,7 @@ from pool.engine import Usage
 from pool.errors import PoolError
 from pool.stats import PoolStats
 from pool.template import Template
+from pool.waiting import Priority
 from runners.channel import ChannelClosed
 from runners.execution import Died, Execution, FrameStream, NotExecuted, Outcome, StdinOverflow, execute
 from runners.wire import RunnerProtocolError
@@ -32,15 +33,26 @@ _USAGE_OF_THE_DEAD_WITHIN_S = 2.0
 class Pool(Protocol):
     """What the gateway needs of `PoolClient`."""
 
-    async def lease(self, template: str, *, within_s: float = ...) -> Lease: ...
+    async def lease(
+        self,
+        template: str,
+        *,
+        caller: str = ...,
+        priority: Priority = ...,
+        wait_s: float | None = ...,
+        within_s: float = ...,
+    ) -> Lease: ...
     def release(self, lease: Lease, reason: str) -> None: ...
     async def usage(self, lease: Lease) -> Usage: ...
     async def stats(self) -> PoolStats: ...
 
 
-async def lease_of(pool: Pool, template: Template) -> Lease:
-    """A lease, or a `PoolError` soon after the template's `wait_s`, whatever state the daemon is in."""
-    return await pool.lease(template.name, within_s=template.wait_s + _POOL_SLACK_S)
+async def lease_of(
+    pool: Pool, template: Template, caller: str, priority: Priority, *, wait_s: float | None = None
+) -> Lease:
+    """A lease, or a `PoolError` soon after `wait_s` (the template's where None), whatever state the daemon is in."""
+    within_s = (template.wait_s if wait_s is None else wait_s) + _POOL_SLACK_S
+    return await pool.lease(template.name, caller=caller, priority=priority, wait_s=wait_s, within_s=within_s)
 
 
 class OomKills:
@@ -86,7 +98,7 @@ async def conduct(
             raise of_not_executed(error, _subject(execution)) from error
         except StdinOverflow as error:
             status = "failed"
-            raise invalid([Fault("stdin", f"was left unread, and the run was ended: {error}")]) from error
+            raise invalid([Fault("stdin", f"was left unread, and the run was ended: {error}")], ran=True) from error
         except (ChannelClosed, RunnerProtocolError) as error:
             status = LOST
             raise SandboxLost(str(error), ran=True) from error

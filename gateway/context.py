@@ -9,12 +9,15 @@ from typing import cast
 from starlette.requests import Request
 
 from gateway.attendance import Attendance
+from gateway.bodies import Bodies
 from gateway.conduct import Pool
 from gateway.connections import Connections
 from gateway.docs_page import Page
+from gateway.idempotency import Idempotency
 from gateway.metrics import Metrics
 from gateway.sessions import Sessions
 from gateway.settings import GatewaySettings
+from gateway.shares import Shares
 from pool.template import Template
 
 
@@ -37,6 +40,9 @@ class Gateway:
     attendance: Attendance
     metrics: Metrics
     connections: Connections
+    bodies: Bodies
+    idempotency: Idempotency
+    shares: Shares
     pages: Pages
 
 

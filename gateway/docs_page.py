@@ -107,7 +107,8 @@ def _section(endpoint: Endpoint) -> str:
         _code(_curl(endpoint)),
     ]
     if endpoint.request is not None:
-        parts += ["<h3>Request</h3>", _fields(endpoint.request, received=True)]
+        takes = "".join(f", header <code>{name}</code> if you like" for name in endpoint.takes_headers)
+        parts += [f"<h3>Request{takes}</h3>", _fields(endpoint.request, received=True)]
     headers = "".join(f", header <code>{name}</code>" for name in endpoint.headers)
     parts.append(f"<h3>Answer: {endpoint.status}{headers}</h3>")
     if endpoint.answer is not None:

@@ -21,7 +21,8 @@ ANY_PROBLEMS = (*PROTOCOL_PROBLEMS, "forbidden", "internal_error")
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One method of one path. `problems` are the codes that it may answer with, besides those that any may."""
+    """One method of one path. `problems` are the codes that it may answer with, besides those that any may;
+    `takes_headers` those that a caller may add to ask for more, described in gateway/openapi.py."""
 
     method: Literal["GET", "POST", "DELETE"]
     path: str
@@ -33,6 +34,7 @@ class Endpoint:
     answer_example: Example | None = None
     media_type: str = "application/json"
     headers: tuple[str, ...] = ()
+    takes_headers: tuple[str, ...] = ()
     request: type[BaseModel] | None = None
     request_example: Example | None = None
     problems: tuple[str, ...] = ()

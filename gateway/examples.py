@@ -32,6 +32,15 @@ RUN_ANSWER = {
     "error": None,
 }
 
+BATCH_REQUEST = {
+    "runs": [
+        {"id": "one", "language": "python", "code": "print(1)"},
+        {"id": "two", "language": "python", "code": "print(2)", "timeout_s": 5},
+    ]
+}
+
+BATCH_LINE = {"type": "result", "index": 1, "id": "two", "executed": True, "run": RUN_ANSWER}
+
 SANDBOX_REQUEST = {"language": "python", "timeout_s": 300, "env": {"K": "V"}, "metadata": {"agent": "my-agent"}}
 
 SANDBOX_ANSWER = {
@@ -64,6 +73,7 @@ POOLS_ANSWER = {
             "leased": 1,
             "doomed": 0,
             "waiting": 0,
+            "refill_per_s": 5.2,
             "image": "sha256:9f1c…",
             "engine": "Docker 20.10.24",
             "freezer": "cgroup v1",

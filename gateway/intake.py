@@ -14,6 +14,7 @@ from gateway.faults import Members
 from gateway.problems import Fault, Problem, invalid
 from gateway.schema import ExecRequest, File, OutputEncoding, RunRequest, SandboxRequest
 from pool.template import Template
+from pool.waiting import Priority
 from runners.execution import Execution, ProgramFile
 
 Templates = Mapping[str, Template]
@@ -34,6 +35,7 @@ class Plan:
     template: Template
     execution: Execution
     output_encoding: OutputEncoding
+    priority: Priority = Priority.INTERACTIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class SandboxPlan:
     ttl_s: float
     env: Mapping[str, str]
     metadata: Mapping[str, str]
+    priority: Priority = Priority.INTERACTIVE
 
 
 def plan_run(body: object, templates: Templates) -> Plan:
@@ -68,7 +71,7 @@ def plan_run(body: object, templates: Templates) -> Plan:
         last=True,
     )
     _refuse(faults.sizes(execution, template))
-    return Plan(template, execution, request.output_encoding)
+    return Plan(template, execution, request.output_encoding, Priority(request.priority))
 
 
 def plan_exec(body: object, template: Template, env: Mapping[str, str]) -> Plan:
@@ -109,7 +112,8 @@ def plan_sandbox(body: object, templates: Templates, *, ttl_s: float, max_ttl_s:
     request = _checked(SandboxRequest, body, found, unknown=None if template else _unknown_language(members, templates))
     _refuse(faults.command_size(env=list(chain.from_iterable(request.env.items()))))
     lives_s = ttl_s if request.timeout_s is None else request.timeout_s
-    return SandboxPlan(templates[request.language], lives_s, request.env, request.metadata)
+    priority = Priority(request.priority)
+    return SandboxPlan(templates[request.language], lives_s, request.env, request.metadata, priority)
 
 
 def _argv(request: ExecRequest) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from itertools import accumulate
@@ -37,6 +38,8 @@ class Metrics:
         self._runs: Counter[tuple[str, str]] = Counter({(name, status): 0 for name in templates for status in statuses})
         self._run_seconds: defaultdict[str, Histogram] = defaultdict(Histogram)
         self._refused: Counter[str] = Counter(dict.fromkeys(PROTOCOL_PROBLEMS, 0))
+        self._idempotent = Counter(dict.fromkeys(("first", "replayed", "reused", "unanswered"), 0))
+        self._batch_runs = Counter({"executed": 0, "not_executed": 0})
         self._request_seconds: defaultdict[tuple[str, str, str], Histogram] = defaultdict(Histogram)
 
     def run_ended(self, template: str, status: str) -> None:
@@ -53,11 +56,20 @@ class Metrics:
         """The protocol answered with this problem before or instead of the application."""
         self._refused[code] += 1
 
-    def render(self, stats: PoolStats | None, connections: int) -> bytes:
-        """The whole page. Without `stats` (the pool is away) the pool's metrics are absent, not zero."""
-        return generate_latest(_Families([*self._own(connections), *(_pool(stats) if stats is not None else ())]))
+    def idempotent(self, result: str) -> None:
+        """A request with a key: the `first`, or `replayed`, `reused`, `unanswered`."""
+        self._idempotent[result] += 1
 
-    def _own(self, connections: int) -> Iterator[Metric]:
+    def batch_run(self, executed: bool) -> None:
+        self._batch_runs["executed" if executed else "not_executed"] += 1
+
+    def render(self, stats: PoolStats | None, connections: int, body_bytes: int) -> bytes:
+        """The whole page. Without `stats` (the pool is away) the pool's metrics are absent, not zero."""
+        return generate_latest(
+            _Families([*self._own(connections, body_bytes), *(_pool(stats) if stats is not None else ())])
+        )
+
+    def _own(self, connections: int, body_bytes: int) -> Iterator[Metric]:
         runs = CounterMetricFamily("petri_runs", "Runs that ended, by how.", labels=["template", "status"])
         for labels, count in self._runs.items():
             runs.add_metric(labels, count)
@@ -80,6 +92,17 @@ class Metrics:
         for code, count in self._refused.items():
             refused.add_metric([code], count)
         yield refused
+        idempotent = CounterMetricFamily(
+            "petri_idempotent_requests", "Requests with an Idempotency-Key, by what came of it.", labels=["result"]
+        )
+        for result, count in self._idempotent.items():
+            idempotent.add_metric([result], count)
+        yield idempotent
+        batch_runs = CounterMetricFamily("petri_batch_runs", "Runs of batches that were reported.", labels=["result"])
+        for result, count in self._batch_runs.items():
+            batch_runs.add_metric([result], count)
+        yield batch_runs
+        yield GaugeMetricFamily("petri_http_body_bytes", "Of bodies that are still coming in.", value=body_bytes)
         yield GaugeMetricFamily("petri_http_connections", "Connections that are open.", value=connections)
 
 
@@ -103,6 +126,10 @@ def _pool(stats: PoolStats) -> Iterator[Metric]:
         "petri_pool_boot_time_seconds", "What a boot takes, lately; sets the target.", labels=["template"]
     )
     waiting = GaugeMetricFamily("petri_pool_waiting", "Callers that wait for a sandbox.", labels=["template"])
+    refill = GaugeMetricFamily(
+        "petri_pool_refill_per_second", "Sandboxes that become ready while they are wanted.", labels=["template"]
+    )
+    refusals = CounterMetricFamily("petri_lease_refusals", "Leases refused, by why.", labels=["template", "reason"])
     leases = CounterMetricFamily("petri_leases", "Leases asked for, by how it went.", labels=["template", "outcome"])
     failures = CounterMetricFamily("petri_boot_failures", "Boots that failed.", labels=["template", "reason"])
     histograms = {
@@ -116,6 +143,9 @@ def _pool(stats: PoolStats) -> Iterator[Metric]:
         arrivals.add_metric([pool.template], pool.sizing.arrivals_per_s)
         boot_time.add_metric([pool.template], pool.sizing.boot_s)
         waiting.add_metric([pool.template], pool.waiting)
+        refill.add_metric([pool.template], math.nan if pool.refill_per_s is None else pool.refill_per_s)
+        for reason, count in pool.refusals.items():
+            refusals.add_metric([pool.template, reason], count)
         for outcome, count in pool.lease_outcomes.items():
             leases.add_metric([pool.template, outcome], count)
         for reason, count in pool.boot_failures.items():
@@ -123,7 +153,18 @@ def _pool(stats: PoolStats) -> Iterator[Metric]:
         for name, family in histograms.items():
             if name in pool.histograms:
                 _add(family, [pool.template], pool.histograms[name])
-    yield from (sandboxes, target, arrivals, boot_time, waiting, leases, failures, *histograms.values())
+    yield from (
+        sandboxes,
+        target,
+        arrivals,
+        boot_time,
+        waiting,
+        refill,
+        leases,
+        refusals,
+        failures,
+        *histograms.values(),
+    )
     yield GaugeMetricFamily(
         "petri_unwanted_sandboxes", "Containers with our label that the pool does not know.", value=stats.unwanted
     )

@@ -23,6 +23,14 @@ _HEADERS: dict[str, Json] = {
     "Retry-After": {"description": "Whole seconds.", "schema": {"type": "integer", "minimum": 1}},
 }
 
+_REQUEST_HEADERS: dict[str, Json] = {
+    "Idempotency-Key": {
+        "description": "The same key and body from the same caller get the same answer, for ten minutes; it then has "
+        "`Idempotency-Replayed: true`. Where nothing ran the key is free again.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    },
+}
+
 
 def document(endpoints: Iterable[Endpoint], version: str) -> Json:
     """The whole document, as plain JSON values."""
@@ -56,10 +64,12 @@ def example_problem(code: str) -> Problem:
 def _operation(endpoint: Endpoint) -> Json:
     operation: Json = {"operationId": endpoint.name, "summary": endpoint.summary}
     parameters = re.findall(r"{(\w+)}", endpoint.path)
-    if parameters:
-        operation["parameters"] = [
-            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in parameters
-        ]
+    described: list[Json] = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in parameters
+    ]
+    described += [{"name": name, "in": "header", **_REQUEST_HEADERS[name]} for name in endpoint.takes_headers]
+    if described:
+        operation["parameters"] = described
     if endpoint.request is not None:
         operation["requestBody"] = {
             "required": True,

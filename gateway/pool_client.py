@@ -22,6 +22,7 @@ from pool.engine import Usage
 from pool.errors import BY_CODE, PoolUnavailable
 from pool.messages import ANSWER, MAX_PACKET_BYTES, Answer, Ask, Granted, Refused, StatsAre, UsageIs, new_socket
 from pool.stats import PoolStats
+from pool.waiting import Priority
 from runners.channel import Channel
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,9 @@ _RECONNECT_S = 0.1
 #: Packets kept for a daemon that does not read, on top of the 280 or so that its socket holds. More than the callers of
 #: one gateway: a daemon this far behind hangs, and ending the connection ends the leases.
 _OUTBOX_PACKETS = 10_000
+#: Callers are told to come back after as long again as the daemon has been away, and at most this: it may be restarted
+#: at any time.
+_LONGEST_AWAY_S = 30.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,6 +70,7 @@ class PoolClient:
         self._unsent = anyio.Event()
         self._next_id = 1
         self._away = "not tried yet"  # why there is no connection
+        self._away_since = time.monotonic()
 
     def __repr__(self) -> str:
         state = "connected" if self._socket else "away"
@@ -86,14 +91,22 @@ class PoolClient:
         finally:
             client.disconnect("closed")  # only now: one of the tasks may have connected again meanwhile
 
-    async def lease(self, template: str, *, within_s: float = math.inf) -> Lease:
+    async def lease(
+        self,
+        template: str,
+        *,
+        caller: str = "",
+        priority: Priority = Priority.INTERACTIVE,
+        wait_s: float | None = None,
+        within_s: float = math.inf,
+    ) -> Lease:
         """A lease on a sandbox of `template`, thawed and waiting; raises a `PoolError`.
 
-        The daemon itself refuses who has waited for the template's `wait_s`; `within_s` is for one that hangs.
+        The daemon itself refuses who has waited for `wait_s` (None: the template's); `within_s` is for one that hangs.
         Cancelled at any point it leaves nothing leased.
         """
         started = time.monotonic()
-        ask_id, pending = self._ask(op="lease", template=template)
+        ask_id, pending = self._ask(op="lease", template=template, caller=caller, priority=priority, wait_s=wait_s)
         with anyio.move_on_after(within_s) as deadline:
             try:
                 await pending.arrived.wait()
@@ -160,7 +173,10 @@ class PoolClient:
     def _post(self, ask: Ask) -> None:
         """Send it now, or as soon as the daemon has read what was sent before."""
         if self._socket is None:
-            raise PoolUnavailable(f"the pool daemon at {self._path} is not there: {self._away}")
+            # Nothing is known of when it will be there. What has been away for long is likely to stay away for long.
+            away_s = min(time.monotonic() - self._away_since, _LONGEST_AWAY_S)
+            why = f"the pool daemon at {self._path} is not there: {self._away}"
+            raise PoolUnavailable(why, retry_after_s=max(1.0, away_s))
         packet = ask.model_dump_json(exclude_defaults=True).encode()
         if not self._outbox:
             try:
@@ -267,6 +283,7 @@ class PoolClient:
             return
         log.info("%r: %s", self, why)
         self._away = why
+        self._away_since = time.monotonic()
         anyio.notify_closing(self._socket)
         self._socket.close()
         self._socket = None

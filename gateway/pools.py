@@ -51,7 +51,10 @@ async def metrics(request: Request) -> Response:
         stats = await _stats(gateway.pool)
     except PoolError:
         stats = None  # the gateway's own numbers matter most just then
-    return Response(gateway.metrics.render(stats, len(gateway.connections)), headers={"Content-Type": CONTENT_TYPE})
+    return Response(
+        gateway.metrics.render(stats, len(gateway.connections), gateway.bodies.bytes),
+        headers={"Content-Type": CONTENT_TYPE},
+    )
 
 
 def _missing(stats: PoolStats, templates: Iterable[str]) -> Mapping[str, str]:

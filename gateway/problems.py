@@ -50,6 +50,14 @@ KINDS: Mapping[str, Kind] = {
         meaning="Its head or its body was not whole in time; nothing was carried out, and the connection is closed.",
     ),
     "sandbox_busy": Kind(409, "The sandbox is busy", True, meaning="Another exec is running in this sandbox."),
+    "idempotency_key_reused": Kind(
+        409, "The key stands for another request", meaning="The same `Idempotency-Key` came with another body before."
+    ),
+    "idempotency_key_unanswered": Kind(
+        409,
+        "The key's first request has no answer",
+        meaning="Its client left while code may have been running, and it is not run again.",
+    ),
     "sandbox_gone": Kind(
         410,
         "The sandbox is gone",
@@ -72,6 +80,13 @@ KINDS: Mapping[str, Kind] = {
     ),
     "pool_timeout": Kind(503, "No sandbox in time", True, waits=True, meaning="Nothing became ready while waiting."),
     "pool_unavailable": Kind(503, "The pool cannot lease", True, waits=True, meaning="The pool or its engine is away."),
+    "too_many_bodies": Kind(
+        503,
+        "Too many bodies at once",
+        True,
+        waits=True,
+        meaning="Bodies that are still coming in take as much memory as they may; the longest at it was let go.",
+    ),
     "too_many_connections": Kind(
         503, "Too many connections", True, waits=True, meaning="As many as may be are being served; this one is closed."
     ),
@@ -88,7 +103,7 @@ class Fault:
 
 
 class Problem(Exception):
-    """An answer that is not a success. `detail` is a sentence that carries the numbers."""
+    """An answer that is not a success. `detail` is a sentence that carries the numbers; `ran`: code may have run."""
 
     def __init__(
         self,
@@ -96,6 +111,7 @@ class Problem(Exception):
         detail: str,
         *,
         retryable: bool | None = None,
+        ran: bool = False,
         retry_after_s: float = 1.0,
         faults: Sequence[Fault] = (),
         members: Mapping[str, object] | None = None,
@@ -106,6 +122,7 @@ class Problem(Exception):
         self.detail = detail
         self.kind = KINDS[code]
         self.retryable = self.kind.retryable if retryable is None else retryable
+        self.ran = ran
         self.retry_after_s = retry_after_s
         self.faults = tuple(faults)
         self.members = dict(members or {})
@@ -124,16 +141,22 @@ class Problem(Exception):
             body["errors"] = [{"field": fault.field, "message": fault.message} for fault in self.faults]
         return body | self.members
 
+    @property
+    def retry_after(self) -> int | None:
+        """In whole seconds; None where it makes no sense."""
+        return max(1, math.ceil(self.retry_after_s)) if self.kind.waits else None
+
     def response(self) -> Response:
         headers = dict(self.headers)
-        if self.kind.waits:
-            headers["Retry-After"] = str(max(1, math.ceil(self.retry_after_s)))
+        if self.retry_after is not None:
+            headers["Retry-After"] = str(self.retry_after)
         return Response(to_json(self.body()), self.kind.status, headers, MEDIA_TYPE)
 
 
-def invalid(faults: Sequence[Fault]) -> Problem:
+def invalid(faults: Sequence[Fault], *, ran: bool = False) -> Problem:
     """400 that names every fault."""
-    return Problem("invalid_request", "; ".join(f"{fault.field}: {fault.message}" for fault in faults), faults=faults)
+    detail = "; ".join(f"{fault.field}: {fault.message}" for fault in faults)
+    return Problem("invalid_request", detail, ran=ran, faults=faults)
 
 
 def of_pool_error(error: PoolError) -> Problem:
@@ -145,7 +168,7 @@ class SandboxLost(Problem):
     """The sandbox cannot be used any more. `ran`: code may have started, and would start a second time."""
 
     def __init__(self, why: str, *, ran: bool) -> None:
-        super().__init__("sandbox_lost", f"the sandbox was lost: {why}", retryable=not ran)
+        super().__init__("sandbox_lost", f"the sandbox was lost: {why}", retryable=not ran, ran=ran)
 
 
 #: Agent codes that are the caller's doing: what was asked for met what lies in the sandbox. After any other (no worker,

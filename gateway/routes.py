@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from gateway import documents, examples, pools, runs, sandboxes
+from gateway import batch, documents, examples, pools, runs, sandboxes
 from gateway.endpoint import Endpoint
 from gateway.schema import (
+    BatchLine,
+    BatchRequest,
     ExecRequest,
     HealthAnswer,
     PoolsAnswer,
@@ -16,8 +18,9 @@ from gateway.schema import (
     SandboxRequest,
 )
 
-_BODY = ("invalid_json", "invalid_request", "body_too_large", "unsupported_media_type")
+_BODY = ("invalid_json", "invalid_request", "body_too_large", "unsupported_media_type", "too_many_bodies")
 _LEASE = ("unknown_language", "too_many_waiting", "sandbox_lost", "pool_timeout", "pool_unavailable", "draining")
+_KEY = ("idempotency_key_reused", "idempotency_key_unanswered")
 _SANDBOX = ("not_found", "sandbox_gone")
 
 #: The busiest first: the router asks them in this order.
@@ -33,7 +36,23 @@ ENDPOINTS = (
         headers=("Server-Timing",),
         request=RunRequest,
         request_example=examples.RUN_REQUEST,
-        problems=(*_BODY, *_LEASE),
+        takes_headers=("Idempotency-Key",),
+        problems=(*_BODY, *_LEASE, *_KEY),
+    ),
+    Endpoint(
+        method="POST",
+        path="/v1/batch",
+        handler=batch.batch,
+        name="batch",
+        summary="Up to 1,000 runs, each in a fresh sandbox, within a share of the pool and behind everybody else. A "
+        "line of JSON for each as soon as it is over, a `keepalive` at least every 10 s, and an `end` with the counts. "
+        "A client that goes away ends its runs; one that reads slowly slows them down.",
+        answer=BatchLine,
+        answer_example=examples.BATCH_LINE,
+        media_type=batch.MEDIA_TYPE,
+        request=BatchRequest,
+        request_example=examples.BATCH_REQUEST,
+        problems=(*_BODY, "draining"),
     ),
     Endpoint(
         method="POST",
@@ -61,7 +80,8 @@ ENDPOINTS = (
         headers=("Location",),
         request=SandboxRequest,
         request_example=examples.SANDBOX_REQUEST,
-        problems=(*_BODY, *(code for code in _LEASE if code != "sandbox_lost")),
+        takes_headers=("Idempotency-Key",),
+        problems=(*_BODY, *(code for code in _LEASE if code != "sandbox_lost"), *_KEY),
     ),
     Endpoint(
         method="GET",

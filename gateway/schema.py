@@ -111,6 +111,7 @@ Metadata = Annotated[
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Language = Annotated[str, Field(min_length=1, max_length=63)]
 OutputEncoding = Literal["utf-8", "base64"]
+Priority = Literal["interactive", "batch"]
 
 
 class File(_Received):
@@ -142,7 +143,21 @@ class RunRequest(_Input):
 
     language: Language = Field(description="name of a template")
     code: str = Field(min_length=1, description="the program")
+    priority: Priority = Field("interactive", description="`batch` waits behind `interactive`")
     metadata: Metadata = Field(default_factory=dict, description="your own labels")
+
+
+class BatchRunRequest(RunRequest):
+    """One run of a batch; always of priority `batch`."""
+
+    id: Annotated[str, Field(min_length=1, max_length=128)] | None = Field(None, description="your own name for it")
+    priority: Literal["batch"] = Field("batch", description="there is no other here")
+
+
+class BatchRequest(_Received):
+    """Many runs, each in a fresh sandbox of its own, in no order to rely on."""
+
+    runs: Annotated[list[BatchRunRequest], Field(min_length=1, max_length=1000)] = Field(description="1 to 1,000")
 
 
 class ExecRequest(_Input):
@@ -160,6 +175,7 @@ class SandboxRequest(_Received):
     language: Language = Field(description="name of a template")
     timeout_s: Seconds | None = Field(None, description="time to live, from now")
     env: Env = Field(default_factory=dict, description="environment variables of every exec")
+    priority: Priority = Field("interactive", description="`batch` waits behind `interactive`")
     metadata: Metadata = Field(default_factory=dict, description="your own labels; shown again with the sandbox")
 
 
@@ -242,6 +258,7 @@ class PoolAnswer(_Sent):
     leased: int
     doomed: int
     waiting: int
+    refill_per_s: float | None = Field(description="become ready per second while they are wanted; null: not measured")
     image: str
     engine: str
     freezer: str
@@ -251,6 +268,13 @@ class PoolAnswer(_Sent):
 
 class PoolsAnswer(_Sent):
     pools: list[PoolAnswer]
+
+
+class BatchCounts(_Sent):
+    runs: int
+    executed: int
+    not_executed: int
+    statuses: dict[str, int] = Field(description="of the run objects, by `status`")
 
 
 class HealthAnswer(_Sent):
@@ -277,3 +301,16 @@ class ProblemAnswer(_Sent):
     retryable: bool = Field(description="the same request may be sent again")
     errors: list[FaultAnswer] = Field(default_factory=list, description="with `invalid_request`")
     reason: str | None = Field(None, description="with `sandbox_gone`")
+    retry_after_s: int | None = Field(None, description="in a batch, where there is no header Retry-After")
+
+
+class BatchLine(_Sent):
+    """One line of a batch's stream. A stream without an `end` was cut off."""
+
+    type: Literal["result", "keepalive", "end"]
+    index: int | None = Field(None, description="of a `result`: the run's place in the request")
+    id: str | None = Field(None, description="of a `result`: the run's own, or null")
+    executed: bool | None = Field(None, description="of a `result`: false where no code has run")
+    run: RunAnswer | None = Field(None, description="of a `result`: the run object")
+    problem: ProblemAnswer | None = Field(None, description="of a `result` without a run object: why there is none")
+    counts: BatchCounts | None = Field(None, description="of the `end`")

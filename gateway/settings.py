@@ -32,6 +32,13 @@ class GatewaySettings(BaseModel):
     pool_socket: Path = Field(Path("/run/petri/pool.sock"), description="where the pool daemon listens", strict=False)
     uid: int = Field(GATEWAY_UID, ge=1, le=2**31, description="user and group id to become when started as root")
     body_limit_mib: int = Field(8, ge=1, le=64, description="largest request body")
+    batch_body_limit_mib: int = Field(16, ge=1, le=64, description="largest body of a batch")
+    bodies_mib: int = Field(
+        256,
+        ge=1,
+        le=1 << 16,
+        description="memory for bodies that are still coming in, together; beyond it the oldest goes",
+    )
     head_limit_kib: int = Field(32, ge=1, le=256, description="largest request head: request line and headers")
     head_timeout_s: float = Field(
         10.0, gt=0, le=3600, allow_inf_nan=False, description="time for a request's whole head to come in"
@@ -48,6 +55,12 @@ class GatewaySettings(BaseModel):
     allowed_origins: tuple[Origin, ...] = Field(
         (), strict=False, description="origins of web pages, besides the gateway's own, that may change things"
     )
+    batch_share: float = Field(
+        0.5, gt=0, le=1, allow_inf_nan=False, description="of a template's `max_sandboxes`, for batches; at least one"
+    )
+    batch_wait_s: float = Field(
+        60.0, gt=0, le=86_400, allow_inf_nan=False, description="how long one run of a batch waits for a sandbox"
+    )
     drain_s: float = Field(10.0, ge=0, le=3600, allow_inf_nan=False, description="at shutdown, how long runs may go on")
     sandbox_ttl_s: float = Field(
         300.0, gt=0, le=86_400, allow_inf_nan=False, description="time to live of a sandbox whose creator names none"
@@ -59,6 +72,14 @@ class GatewaySettings(BaseModel):
     @property
     def body_limit_bytes(self) -> int:
         return self.body_limit_mib << 20
+
+    @property
+    def batch_body_limit_bytes(self) -> int:
+        return self.batch_body_limit_mib << 20
+
+    @property
+    def bodies_bytes(self) -> int:
+        return self.bodies_mib << 20
 
     @property
     def head_limit_bytes(self) -> int:

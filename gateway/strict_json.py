@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import islice
 
 from pydantic_core import from_json
@@ -23,13 +24,21 @@ _MAX_NAMED = 100
 _Pairs = list[tuple[str, object]]
 
 
-def parse(body: bytes) -> object:
+@dataclass(frozen=True, slots=True)
+class Most:
+    """How much structure a body may have."""
+
+    containers: int = _MAX_CONTAINERS
+    values: int = _MAX_VALUES
+
+
+def parse(body: bytes, most: Most = Most()) -> object:
     """The value. A `Problem` that names the place where the body is no JSON, or gives a name twice in one object.
 
     NaN and Infinity, which JSON does not have, come out as such: no field takes them, and the field can be named then.
     """
     if len(body) > _COUNTED_BYTES:
-        _refuse_crowds(body)
+        _refuse_crowds(body, most)
     try:
         # Two parsers: the first is strict in everything but names, the second shows the names as they were given. It
         # sees nothing that the first has not passed: UTF-8 without lone surrogates, at most 201 levels deep.
@@ -42,15 +51,15 @@ def parse(body: bytes) -> object:
     return value
 
 
-def _refuse_crowds(body: bytes) -> None:
+def _refuse_crowds(body: bytes, allowed: Most) -> None:
     # Without escaped quotes, what lies between strings is every second piece.
     pieces = body.replace(b"\\\\", b"").replace(b'\\"', b"")
     strings = pieces.count(b'"') // 2
-    structure = b"".join(pieces.split(b'"')[::2]) if strings <= 2 * _MAX_VALUES else b""
+    structure = b"".join(pieces.split(b'"')[::2]) if strings <= 2 * allowed.values else b""
     for what, most, count in (
-        ("strings", 2 * _MAX_VALUES, strings),
-        ("objects and arrays", _MAX_CONTAINERS, structure.count(b"{") + structure.count(b"[")),
-        ("values", _MAX_VALUES, structure.count(b",") + 1),
+        ("strings", 2 * allowed.values, strings),
+        ("objects and arrays", allowed.containers, structure.count(b"{") + structure.count(b"[")),
+        ("values", allowed.values, structure.count(b",") + 1),
     ):
         if count > most:
             raise invalid([Fault("body", f"has {count} {what}; at most {most}")])

@@ -130,7 +130,9 @@ class _Connection:
         try:
             with self._asking[ask.id]:
                 try:
-                    lease = await self._fleet.lease(ask.template)
+                    lease = await self._fleet.lease(
+                        ask.template, caller=ask.caller, priority=ask.priority, wait_s=ask.wait_s
+                    )
                 except PoolError as error:
                     await self._refuse(ask, error)
                     return

@@ -19,6 +19,7 @@ from pool.slots import Slots
 from pool.stats import PoolSnapshot, PoolStats
 from pool.template import Template
 from pool.traffic import Traffic
+from pool.waiting import Priority
 from pool.warm_pool import Shared, WarmPool
 
 log = logging.getLogger(__name__)
@@ -102,17 +103,26 @@ class Fleet:
         """Lease what was held back."""
         self._held_back.discard(template)
 
-    async def lease(self, template: str, *, held_back: bool = False) -> Lease:
+    async def lease(
+        self,
+        template: str,
+        *,
+        caller: str = "",
+        priority: Priority = Priority.INTERACTIVE,
+        wait_s: float | None = None,
+        held_back: bool = False,
+    ) -> Lease:
         """A lease on a thawed sandbox of `template`; raises a `PoolError`. Must be ended.
 
-        `held_back`: even of a template that is, and not as demand: nothing is put off for it, nor does the pool grow.
+        Waits for at most `wait_s` (None: the template's), in turn with other callers. `held_back`: even of a template
+        that is, and not as demand: nothing is put off for it, nor does the pool grow.
         """
         pool = self._pools.get(template)
         if pool is None:
             raise UnknownTemplate(f"no template {template!r}; there are {', '.join(sorted(self._pools))}")
         if template in self._held_back and not held_back:
             raise PoolUnavailable(f"{pool!r}: {self._snapshot(pool).trouble}")
-        taken = await pool.take(is_demand=not held_back)
+        taken = await pool.take(caller=caller, priority=priority, wait_s=wait_s, is_demand=not held_back)
         lease = Lease(uuid.uuid4().hex, taken.sandbox, taken.queue_s, taken.thaw_s)
         self._leases[lease.id] = lease
         return lease

@@ -3,7 +3,8 @@
 A packet arrives whole or not at all, and a file descriptor with the packet it was sent with. The daemon's
 socket accepts template names and lease ids; nothing in here names an image, a path or an engine call.
 
-    gateway → pool    Ask(id, op="lease", template)  the answer carries the sandbox's stream as a descriptor
+    gateway → pool    Ask(id, op="lease", template, caller, priority, wait_s)
+                                                     the answer carries the sandbox's stream as a descriptor
                       Ask(id, op="cancel")           of the Ask with this id; an answer may already be on its way
                       Ask(id, op="end", lease, reason)      no answer; the reason may be FINISHED
                       Ask(id, op="usage", lease) · Ask(id, op="stats")
@@ -18,6 +19,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from pool.stats import PoolStats
+from pool.waiting import Priority
 from runners.channel import Transport
 
 #: Largest packet. The kernel's limit is the sender's buffer (about 208 KiB by default); statistics of forty pools
@@ -39,6 +41,9 @@ class Ask(_Message):
     id: int
     op: Literal["lease", "cancel", "end", "usage", "stats"]
     template: str = ""
+    caller: str = Field("", max_length=128)  # who is to have a fair share of what there is
+    priority: Priority = Priority.INTERACTIVE
+    wait_s: float | None = Field(None, ge=0, le=86_400, allow_inf_nan=False)  # None: the template's
     lease: str = ""
     reason: str = ""
 

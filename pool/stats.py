@@ -15,6 +15,11 @@ BOUNDS_S = (
 )  # fmt: skip
 
 
+#: Why leases are refused: no place in the queue; a place lost to a caller with fewer; a place that could not be
+#: reached in time; nothing to lease (boots fail, a thaw did); the pool shuts down.
+REFUSALS = ("queue_full", "displaced", "hopeless", "unavailable", "draining")
+
+
 class HistogramSnapshot(BaseModel):
     """Counts per bucket, not cumulative; the last is for everything above the last bound."""
 
@@ -65,11 +70,13 @@ class PoolSnapshot(BaseModel):
     leased: int
     doomed: int
     waiting: int
+    refill_per_s: float | None  # become ready while they are wanted; None before enough was measured
     image: str
     engine: str
     freezer: str
     trouble: str | None  # what keeps it from leasing at once; None when nothing does
     lease_outcomes: dict[str, int]  # hit, waited, timeout, refused
+    refusals: dict[str, int]  # of the refused, by reason: REFUSALS
     boot_failures: dict[str, int]  # by reason
     histograms: dict[str, HistogramSnapshot]  # lease_seconds, boot_seconds, destroy_seconds, thaw_seconds
 
@@ -88,11 +95,16 @@ class Totals:
 
     def __init__(self) -> None:
         self.lease_outcomes = Counter({outcome: 0 for outcome in ("hit", "waited", "timeout", "refused")})
+        self.refusals = Counter(dict.fromkeys(REFUSALS, 0))
         self.boot_failures: Counter[str] = Counter()
         self.lease_seconds = Histogram()
         self.boot_seconds = Histogram()
         self.destroy_seconds = Histogram()
         self.thaw_seconds = Histogram()
+
+    def refused(self, reason: str) -> None:
+        self.refusals[reason] += 1
+        self.lease_outcomes["refused"] += 1
 
     def histograms(self) -> dict[str, HistogramSnapshot]:
         return {

@@ -12,10 +12,9 @@ import logging
 import math
 import time
 import uuid
-from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import anyio
 from anyio.abc import TaskGroup
@@ -27,11 +26,13 @@ from pool.engine import Engine, EngineError
 from pool.errors import Draining, PoolTimeout, PoolUnavailable, TooManyWaiting
 from pool.idle_watch import IdleWatch
 from pool.messages import FINISHED
+from pool.refill import RefillRate, Returns, is_hopeless, retry_after_s
 from pool.sandbox import Change, Observer, Sandbox, State
 from pool.sizing import Demand, Size, size
 from pool.stats import PoolSnapshot, Sizing, Totals
 from pool.template import Template
 from pool.traffic import Traffic
+from pool.waiting import Priority, Waiter, WaitingLine
 
 log = logging.getLogger(__name__)
 
@@ -58,11 +59,15 @@ class Shared:
     free_slot: Callable[[int], None]
 
 
-@dataclass(slots=True, eq=False)
-class _Waiter:
+class _Waiter(Waiter):
     """A caller in the queue. `wake` means: look again, there may be something for you."""
 
-    wake: anyio.Event = field(default_factory=anyio.Event)
+    __slots__ = ("displaced", "wake")
+
+    def __init__(self, caller: str, priority: Priority) -> None:
+        super().__init__(caller, priority)
+        self.wake = anyio.Event()
+        self.displaced = False  # another caller has its place
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +89,9 @@ class WarmPool:
         self._observe = observe
         self._sandboxes: set[Sandbox] = set()
         self._ready: list[Sandbox] = []  # last in, first out: the youngest has the warmest pages
-        self._waiters: deque[_Waiter] = deque()
+        self._waiters: WaitingLine[_Waiter] = WaitingLine(template.max_waiting)
+        self._refill_rate = RefillRate()
+        self._returns = Returns()
         self._backoff = Backoff()
         self._arrivals = ArrivalRate()
         self._boot_time = BootTime()
@@ -159,28 +166,35 @@ class WarmPool:
 
     # -- leasing ----------------------------------------------------------------------------------------------------
 
-    async def take(self, *, is_demand: bool = True) -> Taken:
-        """A thawed sandbox that nobody else has or had; the caller must `doom` it in the end.
+    async def take(
+        self,
+        *,
+        caller: str = "",
+        priority: Priority = Priority.INTERACTIVE,
+        wait_s: float | None = None,
+        is_demand: bool = True,
+    ) -> Taken:
+        """A thawed sandbox that nobody else has or had; the owner must `doom` it in the end.
+
+        Waits its turn among callers for at most `wait_s`, the template's where it is None; refused at once where that
+        would be in vain. Cancelled at any point, it leaves no sandbox without an owner.
 
         `is_demand`: a request, which the pool's size follows and for which background work is put off.
-
-        Waits its turn for at most `template.wait_s`. Cancelled at any point, it leaves no sandbox without an owner.
         """
+        wait_s = self.template.wait_s if wait_s is None else wait_s
         started = time.monotonic()
         if is_demand:
             self._shared.traffic.lease_arrived()
             self._arrivals.arrived(anyio.current_time())
             self._resize()
-        self._refuse_what_is_hopeless()
+        self._refuse_what_is_hopeless(caller)
         sandbox = None if self._waiters else self._pop_ready()
         if not self._boot_may_wait():
             self._shared.traffic.look_again()
         outcome = "hit" if sandbox is not None else "waited"
         if sandbox is None:
-            if len(self._waiters) >= self.template.max_waiting:
-                self.totals.lease_outcomes["refused"] += 1
-                raise TooManyWaiting(f"{self!r}: at most {self.template.max_waiting} may wait")
-            sandbox = await self._wait_for_one()
+            self._refuse_who_would_wait_in_vain(caller, priority, wait_s)
+            sandbox = await self._wait_for_one(_Waiter(caller, priority), wait_s)
         if is_demand:
             self._shared.traffic.lease_began(sandbox.id)
         queue_s = time.monotonic() - started
@@ -196,7 +210,7 @@ class WarmPool:
             await sandbox.container.thaw()
         except BaseException as error:
             self.doom(sandbox, "not thawed")
-            self.totals.lease_outcomes["refused"] += 1
+            self.totals.refused("unavailable")
             if isinstance(error, EngineError):
                 raise PoolUnavailable(f"{self!r}: {error}") from error
             raise
@@ -216,33 +230,65 @@ class WarmPool:
             sandbox.channel.close()  # its other end has the gateway, if that lives
         self._decay.start_soon(self._destroy, sandbox)
 
-    def _refuse_what_is_hopeless(self) -> None:
+    def _refuse_what_is_hopeless(self, caller: str) -> None:
         if self._draining:
-            self.totals.lease_outcomes["refused"] += 1
+            self.totals.refused("draining")
             raise Draining(f"{self!r}: shutting down", retry_after_s=5.0)
         if self._backoff.is_open and not self._ready:
-            self.totals.lease_outcomes["refused"] += 1
-            raise PoolUnavailable(f"{self!r}: {self._failing()}", retry_after_s=max(1.0, self._backoff.remaining_s))
+            self.totals.refused("unavailable")
+            # Not before the next attempt to boot one, and that takes a boot's time.
+            next_s = self._backoff.remaining_s + self._boot_time.mean_s
+            raise PoolUnavailable(f"{self!r}: {self._failing()}", retry_after_s=self._come_back(caller, next_s))
 
-    async def _wait_for_one(self) -> Sandbox:
-        waiter = _Waiter()
-        self._waiters.append(waiter)
+    def _refuse_who_would_wait_in_vain(self, caller: str, priority: Priority, wait_s: float) -> None:
+        ahead = self._waiters.ahead_of(caller, priority) - len(self._ready)
+        per_s = self._refill_rate.hopeful_per_s(anyio.current_time())
+        if is_hopeless(ahead, per_s, wait_s):
+            self.totals.refused("hopeless")
+            found = f"{ahead} are first, and {per_s:.2g} become ready per second: not within {wait_s:g} s"
+            raise PoolTimeout(f"{self!r}: {found}", retry_after_s=self._come_back(caller))
+
+    async def _wait_for_one(self, waiter: _Waiter, wait_s: float) -> Sandbox:
+        out = self._waiters.join(waiter)
+        if out is waiter:
+            raise self._too_many("queue_full", waiter.caller)
+        if out is not None:
+            out.displaced = True
+            out.wake.set()
         self._short.set()
         self._shared.traffic.look_again()
         self._hurry()
         try:
-            with anyio.move_on_after(self.template.wait_s):
+            self._wake_waiters()  # it may come before those who were woken
+            with anyio.move_on_after(wait_s):
                 while True:
                     await waiter.wake.wait()
                     waiter.wake = anyio.Event()
-                    self._refuse_what_is_hopeless()
-                    if self._waiters[0] is waiter and (sandbox := self._pop_ready()):
+                    self._refuse_what_is_hopeless(waiter.caller)
+                    if waiter.displaced:
+                        raise self._too_many("displaced", waiter.caller)
+                    if self._waiters.first() is waiter and (sandbox := self._pop_ready()):
+                        self._waiters.serve(waiter)
                         return sandbox
         finally:
-            self._waiters.remove(waiter)
+            self._waiters.leave(waiter)
             self._wake_waiters()  # the wake-up may have been meant for the next in line
         self.totals.lease_outcomes["timeout"] += 1
-        raise PoolTimeout(f"{self!r}: nothing ready within {self.template.wait_s:g} s", retry_after_s=1.0)
+        raise PoolTimeout(f"{self!r}: nothing ready within {wait_s:g} s", retry_after_s=self._come_back(waiter.caller))
+
+    def _too_many(self, reason: str, caller: str) -> TooManyWaiting:
+        self.totals.refused(reason)
+        who = "a caller with fewer has this one's place" if reason == "displaced" else "this one is one more"
+        found = f"{self!r}: at most {self.template.max_waiting} may wait; {who}"
+        return TooManyWaiting(found, retry_after_s=self._come_back(caller))
+
+    def _come_back(self, caller: str, not_before_s: float = 0.0) -> float:
+        """When `caller`, refused now, finds a sandbox: after those who wait, and those who were told so before."""
+        now = anyio.current_time()
+        before = len(self._waiters) + self._returns.ahead_of(caller, now)
+        in_s = retry_after_s(before, self._refill_rate.cautious_per_s(now), not_before_s=not_before_s)
+        self._returns.told(caller, now, in_s)
+        return in_s
 
     def _pop_ready(self) -> Sandbox | None:
         while self._ready:
@@ -258,11 +304,20 @@ class WarmPool:
         return None
 
     def _wake_waiters(self) -> None:
-        hopeless = self._draining or self._backoff.is_open
-        for at, waiter in enumerate(self._waiters):
-            if at >= len(self._ready) and not hopeless:
-                break
-            waiter.wake.set()
+        """The first in line, if there is something for it; when it leaves it wakes the next. All, if all is in vain."""
+        self._look_at_the_refill()
+        if self._draining or self._backoff.is_open:
+            for waiter in self._waiters:
+                waiter.wake.set()
+        elif self._ready and (first := self._waiters.first()):
+            first.wake.set()
+
+    def _look_at_the_refill(self) -> None:
+        """It is measured while it cannot be put off: from half of the target down, or while somebody waits."""
+        room = self.template.max_sandboxes - len(self._sandboxes)
+        few = room > 0 and 2 * len(self._ready) < self._size.target
+        wanted = bool(self._waiters) or (few and not self._boot_may_wait())
+        self._refill_rate.look(anyio.current_time(), wanted=wanted)
 
     # -- refilling --------------------------------------------------------------------------------------------------
 
@@ -443,11 +498,13 @@ class WarmPool:
             leased=self._count(State.LEASED),
             doomed=self._count(State.DOOMED),
             waiting=len(self._waiters),
+            refill_per_s=self._refill_rate.cautious_per_s(anyio.current_time()),
             image=self._shared.engine.image(self.template),
             engine=facts.engine,
             freezer=facts.freezer,
             trouble=self.trouble(),
             lease_outcomes=dict(self.totals.lease_outcomes),
+            refusals=dict(self.totals.refusals),
             boot_failures=dict(self.totals.boot_failures),
             histograms=self.totals.histograms(),
         )
@@ -468,6 +525,8 @@ class WarmPool:
         if change.old is State.BOOTING and change.new is State.READY:
             self.totals.boot_seconds.observe(change.seconds_in_old)
             self._boot_time.took(change.seconds_in_old)
+            self._refill_rate.became_ready(anyio.current_time())
+        self._look_at_the_refill()
         self._short.set()
         self._changed.set()
         self._changed = anyio.Event()

@@ -56,6 +56,7 @@ async def test_pools_shows_exactly_the_numbers_of_the_contract(served: Served) -
         "leased": 0,
         "doomed": 0,
         "waiting": 0,
+        "refill_per_s": None,  # too few yet
         "image": "sha256:fake-petri/python",
         "engine": "fake 1",
         "freezer": "fake",
@@ -111,6 +112,8 @@ METRICS = {
     "petri_pool_arrivals_per_second": ("gauge", {"template"}),
     "petri_pool_boot_time_seconds": ("gauge", {"template"}),
     "petri_pool_waiting": ("gauge", {"template"}),
+    "petri_pool_refill_per_second": ("gauge", {"template"}),
+    "petri_lease_refusals_total": ("counter", {"template", "reason"}),
     "petri_leases_total": ("counter", {"template", "outcome"}),
     "petri_lease_seconds": ("histogram", {"template"}),
     "petri_run_seconds": ("histogram", {"template"}),
@@ -122,6 +125,9 @@ METRICS = {
     "petri_unwanted_sandboxes": ("gauge", set()),
     "petri_http_request_seconds": ("histogram", {"route", "method", "status"}),
     "petri_http_refused_total": ("counter", {"code"}),
+    "petri_idempotent_requests_total": ("counter", {"result"}),
+    "petri_batch_runs_total": ("counter", {"result"}),
+    "petri_http_body_bytes": ("gauge", set()),
     "petri_http_connections": ("gauge", set()),
 }
 

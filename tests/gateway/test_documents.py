@@ -147,6 +147,16 @@ async def test_the_pages_policy_lets_its_own_style_in_and_nothing_else(served: S
     assert re.fullmatch(r"'sha256-[A-Za-z0-9+/]{43}='", policy["style-src"])
 
 
+async def test_headers_that_callers_may_add_are_described(served: Served, document: dict[str, Any]) -> None:
+    taking = [endpoint for endpoint in ENDPOINTS if endpoint.takes_headers]
+    assert {endpoint.path for endpoint in taking} == {"/v1/run", "/v1/sandboxes"}
+    page = (await served.http.get("/docs")).text
+    for endpoint in taking:
+        parameters = document["paths"][endpoint.path]["post"]["parameters"]
+        assert [one["name"] for one in parameters if one["in"] == "header"] == ["Idempotency-Key"]
+    assert page.count("header <code>Idempotency-Key</code> if you like") == 2
+
+
 async def test_every_link_and_every_problem_type_leads_somewhere(served: Served) -> None:
     page = Page((await served.http.get("/docs")).text)
     ids = page.all("id")

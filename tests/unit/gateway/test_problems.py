@@ -32,10 +32,13 @@ ADDED = {
     "invalid_http": 400,
     "method_not_allowed": 405,
     "request_timeout": 408,
+    "idempotency_key_reused": 409,
+    "idempotency_key_unanswered": 409,
     "uri_too_long": 414,
     "unsupported_media_type": 415,
     "headers_too_large": 431,
     "internal_error": 500,
+    "too_many_bodies": 503,
     "too_many_connections": 503,
 }
 
