@@ -124,6 +124,11 @@ def _pool(stats: PoolStats) -> Iterator[Metric]:
             if name in pool.histograms:
                 _add(family, [pool.template], pool.histograms[name])
     yield from (sandboxes, target, arrivals, boot_time, waiting, leases, failures, *histograms.values())
+    yield CounterMetricFamily(
+        "petri_invariant_violations",
+        "Promises of the pool that were found broken; any is a bug, and ends its readiness.",
+        value=stats.invariant_violations,
+    )
     yield GaugeMetricFamily(
         "petri_unwanted_sandboxes", "Containers with our label that the pool does not know.", value=stats.unwanted
     )

@@ -7,6 +7,7 @@ from gateway.endpoint import Endpoint
 from gateway.schema import (
     ExecRequest,
     HealthAnswer,
+    PoolSandboxesAnswer,
     PoolsAnswer,
     ReadyAnswer,
     RunAnswer,
@@ -100,6 +101,16 @@ ENDPOINTS = (
         answer=PoolsAnswer,
         answer_example=examples.POOLS_ANSWER,
         problems=("pool_unavailable",),
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/pools/{template}/sandboxes",
+        handler=pools.sandboxes,
+        name="pool_sandboxes",
+        summary="Every sandbox of one template's pool, for an operator: its state, since when and why.",
+        answer=PoolSandboxesAnswer,
+        answer_example=examples.POOL_SANDBOXES_ANSWER,
+        problems=("unknown_language", "pool_unavailable"),
     ),
     Endpoint(
         method="GET",

@@ -7,7 +7,8 @@ socket accepts template names and lease ids; nothing in here names an image, a p
                       Ask(id, op="cancel")           of the Ask with this id; an answer may already be on its way
                       Ask(id, op="end", lease, reason)      no answer; the reason may be FINISHED
                       Ask(id, op="usage", lease) · Ask(id, op="stats")
-    pool → gateway    Granted | Refused | UsageIs | StatsAre, each with the id it answers
+                      Ask(id, op="sandboxes", template)
+    pool → gateway    Granted | Refused | UsageIs | StatsAre | SandboxesAre, each with the id it answers
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from pool.stats import PoolStats
+from pool.stats import PoolStats, SandboxView
 from runners.channel import Transport
 
 #: Largest packet. The kernel's limit is the sender's buffer (about 208 KiB by default); statistics of forty pools
@@ -37,7 +38,7 @@ class Ask(_Message):
     """From the gateway. `id` is unique on its connection while an answer is due."""
 
     id: int
-    op: Literal["lease", "cancel", "end", "usage", "stats"]
+    op: Literal["lease", "cancel", "end", "usage", "stats", "sandboxes"]
     template: str = ""
     lease: str = ""
     reason: str = ""
@@ -79,7 +80,16 @@ class StatsAre(_Message):
     stats: PoolStats
 
 
-Answer = Granted | Refused | UsageIs | StatsAre
+class SandboxesAre(_Message):
+    """Sandboxes of one template, the longest in their state first; `left_out` of them did not fit."""
+
+    kind: Literal["sandboxes"] = "sandboxes"
+    id: int
+    sandboxes: tuple[SandboxView, ...]
+    left_out: int
+
+
+Answer = Granted | Refused | UsageIs | StatsAre | SandboxesAre
 ANSWER: TypeAdapter[Answer] = TypeAdapter(Annotated[Answer, Field(discriminator="kind")])
 
 

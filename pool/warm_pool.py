@@ -26,10 +26,11 @@ from pool.demand import ArrivalRate, BootTime
 from pool.engine import Engine, EngineError
 from pool.errors import Draining, PoolTimeout, PoolUnavailable, TooManyWaiting
 from pool.idle_watch import IdleWatch
+from pool.invariants import Holdings
 from pool.messages import FINISHED
 from pool.sandbox import Change, Observer, Sandbox, State
 from pool.sizing import Demand, Size, size
-from pool.stats import PoolSnapshot, Sizing, Totals
+from pool.stats import PoolSnapshot, SandboxView, Sizing, Totals
 from pool.template import Template
 from pool.traffic import Traffic
 
@@ -56,6 +57,7 @@ class Shared:
     destroys: anyio.Semaphore  # containers that may be on their way out at once
     take_slot: Callable[[], int]
     free_slot: Callable[[int], None]
+    born: Callable[[Sandbox], None]  # each begins its life by this
 
 
 @dataclass(slots=True, eq=False)
@@ -296,6 +298,7 @@ class WarmPool:
                     f"sb_{uuid.uuid4().hex}", self.template, self._shared.take_slot(), observe=self._on_change
                 )
                 self._sandboxes.add(sandbox)
+                self._shared.born(sandbox)
                 self._growth.start_soon(self._boot, sandbox)
             await self._short.wait()
             self._short = anyio.Event()
@@ -319,8 +322,8 @@ class WarmPool:
             if self._closing.is_set():  # the engine's thread could not be cancelled, and came back with a container
                 self.doom(sandbox, "pool closing")
                 return
-            sandbox.become(State.READY, "warm and frozen")
             self._ready.append(sandbox)
+            sandbox.become(State.READY, "warm and frozen")
             self._shared.watch.add(sandbox.channel, lambda: self._died_while_idle(sandbox))
             self._wake_waiters()
         finally:
@@ -443,6 +446,19 @@ class WarmPool:
             boot_failures=dict(self.totals.boot_failures),
             histograms=self.totals.histograms(),
         )
+
+    def holdings(self) -> Holdings:
+        """What the book of the invariants must agree with, whenever a sandbox has moved."""
+        return Holdings(alive=len(self._sandboxes), ready=len(self._ready))
+
+    def views(self) -> list[SandboxView]:
+        """Every sandbox that is not gone, the longest in its state first."""
+        now = anyio.current_time()
+        oldest_first = sorted(self._sandboxes, key=lambda sandbox: sandbox.since)
+        return [
+            SandboxView(id=one.id, state=one.state.value, seconds=round(now - one.since, 3), reason=one.reason)
+            for one in oldest_first
+        ]
 
     def ids(self) -> set[str]:
         """Of every sandbox that may exist as a container."""

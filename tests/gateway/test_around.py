@@ -120,6 +120,7 @@ METRICS = {
     "petri_runs_total": ("counter", {"template", "status"}),
     "petri_boot_failures_total": ("counter", {"template", "reason"}),
     "petri_unwanted_sandboxes": ("gauge", set()),
+    "petri_invariant_violations_total": ("counter", set()),
     "petri_http_request_seconds": ("histogram", {"route", "method", "status"}),
     "petri_http_refused_total": ("counter", {"code"}),
     "petri_http_connections": ("gauge", set()),
