@@ -305,6 +305,23 @@ def ps(context: _Context, as_json: bool, url: str | None) -> None:
         _fail(fault)
 
 
+@main.command()
+@click.option("--once", is_flag=True, help="Print one frame, and end.")
+@_url
+@_pass
+def top(context: _Context, once: bool, url: str | None) -> None:
+    """Watch pools, leases, queues and runs of a running gateway; q or Ctrl-C quits."""
+    from petri.address import of_gateway
+    from petri.client import Client, GatewayFault
+    from petri.top import show
+
+    try:
+        with Client(of_gateway(url, lambda: context.config)) as client:
+            show(client, once=once)
+    except GatewayFault as fault:
+        _fail(fault)
+
+
 @main.command("config")
 @_pass
 def show_config(context: _Context) -> None:

@@ -65,7 +65,7 @@ class Text(logging.Formatter):
             said = record.getMessage()
         if record.exc_info:
             said += "\n" + self.formatException(record.exc_info)
-        lines = _CONTINUED.join(_escaped(line) for line in said.split("\n"))
+        lines = _CONTINUED.join(escaped(line) for line in said.split("\n"))
         return f"{_time(record)} {record.levelname[:1]} {record.name}: {lines}"
 
 
@@ -80,5 +80,6 @@ def _shown(value: object) -> str:
     return text if _PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=False)
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """`text`, with nothing in it that a terminal would act on."""
     return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
