@@ -30,8 +30,12 @@ MAX_PACKET_BYTES = 128 << 10
 FINISHED = "finished"
 
 
+#: Names of members are kept for the next message, and no values: pydantic would keep 16,384 ids that never come again.
+_READING = ConfigDict(cache_strings="keys")
+
+
 class _Message(BaseModel):
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, **_READING)
 
 
 class Ask(_Message):
@@ -90,7 +94,7 @@ class SandboxesAre(_Message):
 
 
 Answer = Granted | Refused | UsageIs | StatsAre | SandboxesAre
-ANSWER: TypeAdapter[Answer] = TypeAdapter(Annotated[Answer, Field(discriminator="kind")])
+ANSWER: TypeAdapter[Answer] = TypeAdapter(Annotated[Answer, Field(discriminator="kind")], config=_READING)
 
 
 def new_socket() -> socket.socket:

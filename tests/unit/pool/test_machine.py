@@ -170,6 +170,13 @@ class World:
 
     async def check(self) -> None:
         """What must hold at every moment."""
+        for _ in range(20):
+            now = await self.now()
+            if not (now.waiting and now.ready):
+                break
+            await self.settle()
+        else:
+            raise AssertionError(f"callers wait while sandboxes are ready: {now}")
         stats = self.fleet.stats()
         (now,) = stats.pools
         pool = self.fleet._pools["python"]
@@ -345,7 +352,7 @@ class BazaarOnTrio(Bazaar):
     backend = "trio"
 
 
-_SETTINGS = examples(200, stateful_step_count=30)
+_SETTINGS = examples(120, stateful_step_count=30)
 Bazaar.TestCase.settings = BazaarOnTrio.TestCase.settings = _SETTINGS
 TestOnAsyncio = Bazaar.TestCase
 TestOnTrio = BazaarOnTrio.TestCase
