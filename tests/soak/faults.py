@@ -15,7 +15,7 @@ import docker
 import docker.errors
 import httpx
 
-from pool.container_config import LABEL_POOL
+from pool.container_config import LABEL_POOL, LABEL_SANDBOX
 from tests.docker.conftest import Petri, eventually
 
 #: For a gateway to serve and a pool to lease again after it was started: requests that fail until then are our doing.
@@ -95,14 +95,24 @@ class Faults:
                 container.remove(force=True)
 
     def _any_container(self) -> docker.models.containers.Container | None:
-        """Of this pool's own, in whatever state."""
+        """Of this pool's own, in whatever state; half the time a leased one, if there is any."""
         filters = {"label": f"{LABEL_POOL}={self._petri.name}"}
-        found = self._petri.engine.api.containers(filters=filters)
+        found = {one["Labels"][LABEL_SANDBOX]: one["Id"] for one in self._petri.engine.api.containers(filters=filters)}
+        if self._random.random() < 0.5 and (leased := self._leased() & found.keys()):
+            found = {name: found[name] for name in leased}
         if not found:
             return None
         with contextlib.suppress(docker.errors.NotFound):
-            return self._petri.engine.containers.get(self._random.choice(found)["Id"])
+            return self._petri.engine.containers.get(found[self._random.choice(sorted(found))])
         return None
+
+    def _leased(self) -> set[str]:
+        """Sandboxes that a run or a session has."""
+        with contextlib.suppress(httpx.TransportError), self._petri.client() as client:
+            answer = client.get("/v1/pools/python/sandboxes")
+            if answer.status_code == 200:
+                return {one["id"] for one in answer.json()["sandboxes"] if one["state"] == "leased"}
+        return set()
 
     def _serves_again(self) -> None:
         def serves() -> bool:
