@@ -69,6 +69,7 @@ class World:
         self.sandboxes: dict[str, Sandbox] = {}
         self.stop = anyio.Event()
         self.ended = False
+        self.leaving: bool | None = None  # the first caller, natively or not, as soon as a sandbox is ready
 
     async def live(self, template: Template, *, task_status: TaskStatus[None]) -> None:
         async with FakeEngine().running() as self.engine:
@@ -83,6 +84,9 @@ class World:
     def observe(self, change: Change) -> None:
         self.sandboxes[change.sandbox.id] = change.sandbox
         self.moves.setdefault(change.sandbox.id, []).append(change.new)
+        if change.new is State.READY and self.leaving is not None and self.callers:
+            self.end(self.callers[0], self.leaving)
+            self.leaving = None
         if change.new is State.LEASED:
             assert change.sandbox.container is not None and change.sandbox.channel is not None
             assert change.sandbox.container.is_alive() and change.sandbox.channel.is_quiet(), "handed out dead"
@@ -121,11 +125,14 @@ class World:
             self.callers.remove(caller)
 
     async def cancel(self, caller: Caller, natively: bool) -> None:
+        self.end(caller, natively)
+        await self.settle()
+
+    def end(self, caller: Caller, natively: bool) -> None:
         if natively and caller.task is not None:
             caller.task.cancel()
         else:
             caller.scope.cancel()
-        await self.settle()
 
     async def release(self, lease: Lease) -> None:
         self.held.remove(lease)
@@ -250,6 +257,11 @@ class Bazaar(RuleBasedStateMachine):
     def a_caller_is_cancelled(self, which: int, natively: bool) -> None:
         callers = self.world.callers
         self.portal.call(self.world.cancel, callers[which % len(callers)], natively)
+
+    @precondition(lambda self: self.world.callers)
+    @rule(natively=st.booleans())
+    def the_first_caller_leaves_just_as_a_sandbox_is_ready(self, natively: bool) -> None:
+        self.world.leaving = natively
 
     @precondition(lambda self: self.world.held)
     @rule(which=any_of_them)
