@@ -412,7 +412,9 @@ class WarmPool:
         """What keeps this pool from leasing at once, or None."""
         if self._draining:
             return "draining"
-        if self._backoff.is_failing and not self._ready:
+        # With nothing to keep ready nobody boots before a caller comes, so that it must be let in once the pause is over.
+        boots_again = self._missing() > 0 or self._backoff.is_open
+        if self._backoff.is_failing and not self._ready and boots_again:
             return self._failing()
         if self._size.target > 0 and not self._ready and not self._count(State.LEASED):
             return f"0 of {self._size.target} ready, {self._count(State.BOOTING)} booting"

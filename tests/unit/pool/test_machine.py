@@ -248,9 +248,10 @@ class Bazaar(RuleBasedStateMachine):
     # -- callers ----------------------------------------------------------------------------------------------------
 
     @precondition(lambda self: not self.world.ended and len(self.world.callers) < _MOST_CALLERS)
-    @rule()
-    def a_caller_asks(self) -> None:
-        self.portal.call(self.world.ask)
+    @rule(together=st.integers(1, 3))
+    def callers_ask(self, together: int) -> None:
+        for _ in range(together):
+            self.portal.call(self.world.ask)
 
     @precondition(lambda self: self.world.callers)
     @rule(which=any_of_them, natively=st.booleans())
@@ -332,9 +333,8 @@ class Bazaar(RuleBasedStateMachine):
             self.portal.call(world.end_faults)
             if not self.drained and not self.closed:
                 for _ in range(_RECOVERED_AFTER_S):
+                    self.the_promises_are_kept()
                     self.portal.call(world.pass_time, 1.0)
-                    if self.life.done():
-                        self.life.result()
                 assert not world.callers, "a caller was neither served nor refused"
                 while world.held:
                     self.portal.call(world.release, world.held[0])
