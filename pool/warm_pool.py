@@ -412,7 +412,7 @@ class WarmPool:
         """What keeps this pool from leasing at once, or None."""
         if self._draining:
             return "draining"
-        # With nothing to keep ready nobody boots before a caller comes, so that it must be let in once the pause is over.
+        # With nothing to keep ready, nobody boots before a caller comes: who must be let in once the pause is over.
         boots_again = self._missing() > 0 or self._backoff.is_open
         if self._backoff.is_failing and not self._ready and boots_again:
             return self._failing()
