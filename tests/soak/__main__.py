@@ -95,7 +95,8 @@ def main() -> int:
             one.wait_until_full()
             faults = Faults(one, asked.seed, say)
             broken += _soak(asked, one, faults, tally)
-            broken += _again(one, tally, calm=asked.calm)
+            if not broken:
+                broken += _again(one, tally, calm=asked.calm)
             log = "".join((directory / f"{service}.log").read_text() for service in ("pool", "gateway"))
         began = time.monotonic()
         while not (left := remains.census()).is_nothing and time.monotonic() - began < _GONE_WITHIN_S:
@@ -134,7 +135,7 @@ def _soak(asked: argparse.Namespace, one: Petri, faults: Faults, tally: Tally) -
     if not asked.calm:
         threads.append(watched(faults.inject_until, stop, (asked.pause * 0.5, asked.pause * 1.5)))
     tell_at = began + _TELL_EVERY_S
-    with _stopping(stop):
+    with _Ending(stop) as ending:
         while not stop.wait(0.2):
             now = time.monotonic()
             if now - began >= 60 * asked.minutes and tally.canaries >= asked.runs:
@@ -145,6 +146,8 @@ def _soak(asked: argparse.Namespace, one: Petri, faults: Faults, tally: Tally) -
                 say(f"{now - began:5.0f} s: {tally.canaries} canaries; {most}")
     for thread in threads:
         thread.join()
+    if ending.asked:  # by Ctrl-C Petri's processes as well
+        return ["interrupted: nothing can be said of the end"]
     if errors:
         raise errors[0]
     ended = time.monotonic()
@@ -188,15 +191,21 @@ def _words(processes: dict[str, Process]) -> str:
     return "; ".join(f"{name} {process}" for name, process in processes.items())
 
 
-class _stopping:
+class _Ending:
     """SIGINT and SIGTERM end the soak in order."""
 
     def __init__(self, stop: threading.Event) -> None:
         self._stop = stop
+        self.asked = False
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> _Ending:
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: self._stop.set())
+            signal.signal(number, self._ask)
+        return self
+
+    def _ask(self, *_: object) -> None:
+        self.asked = True
+        self._stop.set()
 
     def __exit__(self, *_: object) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
