@@ -93,6 +93,10 @@ def main() -> int:
         with petri(directory, name, **more, **{variable: value}) as one:
             one.start("pool", "gateway")
             one.wait_until_full()
+            during = remains.census()
+            say(f"full:   {during}")
+            if not (during.containers and during.processes and during.cgroups and during.mounts):
+                broken.append(f"the census does not see what there is: {during}")
             faults = Faults(one, asked.seed, say)
             broken += _soak(asked, one, faults, tally)
             if not broken:

@@ -40,6 +40,7 @@ class Remains:
         self._pool = pool
         self._mark = mark.encode()
         self._ids: set[str] = set()
+        self._roots: set[str] = set()  # where their root file systems are mounted
 
     @contextmanager
     def watched(self) -> Iterator[Remains]:
@@ -49,7 +50,10 @@ class Remains:
         def listen() -> None:
             with suppress(Exception):  # closed under it, at the end
                 for event in events:
-                    self._ids.add(event["Actor"]["ID"])
+                    self._ids.add(container_id := event["Actor"]["ID"])
+                    with suppress(docker.errors.NotFound):  # gone again already
+                        layers = client.api.inspect_container(container_id)["GraphDriver"]["Data"] or {}
+                        self._roots.add(layers.get("MergedDir", ""))
 
         listener = threading.Thread(target=listen, daemon=True)
         listener.start()
@@ -76,7 +80,7 @@ class Remains:
             containers=len(found),
             processes=sum(map(self._is_ours, Path("/proc").glob("[0-9]*"))),
             cgroups=sum(self._names_one_of_ours(name) for _, names, _ in os.walk("/sys/fs/cgroup") for name in names),
-            mounts=sum(self._names_one_of_ours(part) for mount in mounts for part in mount.split("/")),
+            mounts=sum(mount in self._roots or any(map(self._names_one_of_ours, mount.split("/"))) for mount in mounts),
         )
 
     def _names_one_of_ours(self, name: str) -> bool:
