@@ -21,7 +21,7 @@ from tests.soak.tally import Tally
 _TEMPLATES = """
 [templates.python]
 target = 4
-max_target = 8
+max_target = 4
 [templates.node]
 target = 2
 max_target = 2

@@ -55,7 +55,7 @@ class Caller:
     def _kinds(self) -> dict[Callable[[], None], int]:
         """And how often each comes."""
         return {
-            self.canary: 30, self.node: 8, self.go: 2, self.fails: 8, self.times_out: 3, self.runs_out: 3,
+            self.canary: 30, self.takes_a_while: 8, self.node: 8, self.go: 2, self.fails: 8, self.times_out: 3, self.runs_out: 3,
             self.prints_much: 5, self.leaves: 6, self.session: 8, self.is_wrong: 5, self.looks: 5,
         }  # fmt: skip
 
@@ -67,6 +67,11 @@ class Caller:
             self._tally.canary()
             found = json.loads(run["stdout"])
             self._tally.promise(found == [], f"a run saw what another had left: {found}")
+
+    def takes_a_while(self) -> None:
+        """So that a fault finds it running."""
+        if run := self._run({"language": "python", "code": "import time; time.sleep(1.5); print(42)"}, "succeeded"):
+            self._tally.promise(run["stdout"] == "42\n", f"wrong output: {run}")
 
     def node(self) -> None:
         if run := self._run({"language": "node", "code": "console.log(6 * 7)"}, "succeeded"):

@@ -61,4 +61,5 @@ class Tally:
             self.promise(wait.isdecimal(), f"no Retry-After: {problem}")
             time.sleep(min(int(wait or 1), _LONGEST_WAIT_S))
         if code == "sandbox_lost" and retryable:
-            self.promise(not ran_perhaps, f"retryable though code may have run: {problem}")
+            unsent = "before anything was sent" in problem["detail"]
+            self.promise(unsent or not ran_perhaps, f"retryable though code may have run: {problem}")
