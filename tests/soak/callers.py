@@ -55,8 +55,8 @@ class Caller:
     def _kinds(self) -> dict[Callable[[], None], int]:
         """And how often each comes."""
         return {
-            self.canary: 30, self.takes_a_while: 8, self.node: 8, self.go: 2, self.fails: 8, self.times_out: 3, self.runs_out: 3,
-            self.prints_much: 5, self.leaves: 6, self.session: 8, self.is_wrong: 5, self.looks: 5,
+            self.canary: 30, self.takes_a_while: 8, self.node: 8, self.go: 2, self.fails: 8, self.times_out: 3,
+            self.runs_out: 3, self.prints_much: 5, self.leaves: 6, self.session: 8, self.is_wrong: 5, self.looks: 5,
         }  # fmt: skip
 
     # -- one request each -------------------------------------------------------------------------------------------
