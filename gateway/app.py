@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -23,9 +24,10 @@ from gateway.conduct import Pool
 from gateway.connections import Connections
 from gateway.context import Gateway, Pages
 from gateway.cross_origin import CrossOriginProtection
+from gateway.events import REFUSED
 from gateway.idempotency import Idempotency
 from gateway.metrics import Metrics
-from gateway.middleware import Boundary
+from gateway.middleware import Boundary, id_of, route_of
 from gateway.pool_client import PoolClient
 from gateway.problems import Problem, of_pool_error
 from gateway.routes import ENDPOINTS
@@ -34,6 +36,8 @@ from gateway.settings import GatewaySettings
 from gateway.shares import Shares
 from pool.errors import PoolError
 from pool.template import Template
+
+log = logging.getLogger(__name__)
 
 PoolFactory = Callable[[], AbstractAsyncContextManager[Pool]]
 
@@ -99,6 +103,13 @@ async def _on_problem(request: Request, error: Exception) -> Response:
 
 async def _on_pool_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, PoolError)
+    REFUSED.log(
+        log,
+        request=id_of(request).decode("ascii"),
+        route=route_of(request),
+        code=error.code,
+        retry_after_s=round(error.retry_after_s, 3),
+    )
     return of_pool_error(error).response()
 
 

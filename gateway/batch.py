@@ -23,7 +23,9 @@ from gateway.body import read_body
 from gateway.caller import caller_of
 from gateway.conduct import lease_of
 from gateway.context import Gateway, gateway_of
+from gateway.events import RunNames
 from gateway.idempotency import Begun, refuse_key
+from gateway.middleware import id_of
 from gateway.pool_client import Lease
 from gateway.problems import Problem, of_pool_error
 from gateway.runs import run_answer, run_in
@@ -46,7 +48,7 @@ async def batch(request: Request) -> Response:
     refuse_key(request)
     body = await read_body(request, gateway.bodies, gateway.settings.batch_body_limit_bytes)
     runs = await plan_batch(strict_json.parse(body, MOST), gateway.templates)
-    return _BatchResponse(gateway, runs, caller_of(request.scope))
+    return _BatchResponse(gateway, runs, caller_of(request.scope), id_of(request))
 
 
 class _Write(Protocol):
@@ -61,11 +63,12 @@ class _BatchResponse(Response):
 
     media_type = MEDIA_TYPE
 
-    def __init__(self, gateway: Gateway, runs: Sequence[BatchRun], caller: str) -> None:
+    def __init__(self, gateway: Gateway, runs: Sequence[BatchRun], caller: str, request_id: bytes) -> None:
         super().__init__()
         del self.headers["content-length"]
         self._gateway = gateway
         self._caller = caller
+        self._request_id = request_id
         self._waiting: dict[str, deque[BatchRun]] = {}  # by template, not begun yet
         for run in runs:
             self._waiting.setdefault(run.plan.template.name, deque()).append(run)
@@ -141,9 +144,10 @@ class _BatchResponse(Response):
         since = time.perf_counter()
         self._gateway.attendance.refuse_if_draining()
         lease = await self._lease(run)
-        outcome = await run_in(self._gateway, lease, run.plan, begun)
+        names = RunNames.new(self._request_id, "run")
+        outcome = await run_in(self._gateway, lease, run.plan, names, begun)
         queue_s, lease_s = lease.queue_s, lease.lease_s - lease.queue_s
-        return run_answer(run.plan, outcome, lease, since, queue_s=queue_s, lease_s=lease_s)
+        return run_answer(run.plan, outcome, names, lease, since, queue_s=queue_s, lease_s=lease_s)
 
     async def _lease(self, run: BatchRun) -> Lease:
         """Within `batch_wait_s`. Who is told to come back later does: nothing has run."""

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 from dataclasses import replace
 from typing import Protocol
 
 import anyio
 
+from gateway.events import RUN_ENDED, RunNames
 from gateway.metrics import LOST, Metrics
 from gateway.outcomes import status_of
 from gateway.pool_client import Lease
 from gateway.problems import Fault, SandboxLost, invalid, of_not_executed
 from pool.engine import Usage
 from pool.errors import PoolError
+from pool.messages import SandboxesAre
 from pool.stats import PoolStats
 from pool.template import Template
 from pool.waiting import Priority
@@ -21,6 +24,10 @@ from runners.channel import ChannelClosed
 from runners.execution import Died, Execution, FrameStream, NotExecuted, Outcome, StdinOverflow, execute
 from runners.wire import RunnerProtocolError
 
+log = logging.getLogger(__name__)
+
+#: In the log, of what was refused by the sandbox before any of it ran.
+_NOT_EXECUTED = "not_executed"
 #: Beyond the time that the daemon lets a caller wait, for it to say so.
 _POOL_SLACK_S = 2.0
 #: For the host's counters, after the run. They are one small file's worth; a daemon that takes longer is in trouble,
@@ -45,6 +52,7 @@ class Pool(Protocol):
     def release(self, lease: Lease, reason: str) -> None: ...
     async def usage(self, lease: Lease) -> Usage: ...
     async def stats(self) -> PoolStats: ...
+    async def sandboxes(self, template: str) -> SandboxesAre: ...
 
 
 async def lease_of(
@@ -73,14 +81,20 @@ class OomKills:
 
 
 async def conduct(
-    lease: Lease, execution: Execution, oom_kills: OomKills, metrics: Metrics, channel: FrameStream | None = None
+    lease: Lease,
+    execution: Execution,
+    oom_kills: OomKills,
+    metrics: Metrics,
+    names: RunNames,
+    channel: FrameStream | None = None,
 ) -> Outcome:
-    """The run's outcome. `channel` stands for the lease's own.
+    """The run's outcome; its end is counted and logged. `channel` stands for the lease's own.
 
     Raises `SandboxLost` when the sandbox cannot be used any more, another `Problem` when nothing ran. Cancelled, it
     leaves the run going.
     """
     status: str | None = "cancelled"
+    outcome: Outcome | None = None
     try:
         if not lease.channel.is_quiet():
             status = LOST
@@ -110,6 +124,7 @@ async def conduct(
     finally:
         if status is not None:
             metrics.run_ended(lease.template, status)
+        RUN_ENDED.log(log, **names.values(lease, status or _NOT_EXECUTED, outcome))
 
 
 def _subject(execution: Execution) -> str:

@@ -82,3 +82,9 @@ POOLS_ANSWER = {
         }
     ]
 }
+
+POOL_SANDBOXES_ANSWER = {
+    "template": "python",
+    "sandboxes": [{"id": _ID, "state": "ready", "seconds": 41.207, "reason": "warm and frozen"}],
+    "left_out": 0,
+}

@@ -165,6 +165,11 @@ def _pool(stats: PoolStats) -> Iterator[Metric]:
         failures,
         *histograms.values(),
     )
+    yield CounterMetricFamily(
+        "petri_invariant_violations",
+        "Promises of the pool that were found broken; any is a bug, and ends its readiness.",
+        value=stats.invariant_violations,
+    )
     yield GaugeMetricFamily(
         "petri_unwanted_sandboxes", "Containers with our label that the pool does not know.", value=stats.unwanted
     )

@@ -31,6 +31,16 @@ def started_at(request: Request) -> float:
     return cast(float, request.scope[_STARTED])
 
 
+def id_of(request: Request) -> bytes:
+    """The request's id: the caller's own, or one made here. It can break no line of a log."""
+    return cast(bytes, request.scope[REQUEST_ID])
+
+
+def route_of(request: Request) -> str:
+    """The template of its path."""
+    return _route(request.scope)
+
+
 class Boundary:
     """Pure ASGI: no task and no queue of its own."""
 

@@ -20,7 +20,18 @@ from pydantic import ValidationError
 
 from pool.engine import Usage
 from pool.errors import BY_CODE, PoolUnavailable
-from pool.messages import ANSWER, MAX_PACKET_BYTES, Answer, Ask, Granted, Refused, StatsAre, UsageIs, new_socket
+from pool.messages import (
+    ANSWER,
+    MAX_PACKET_BYTES,
+    Answer,
+    Ask,
+    Granted,
+    Refused,
+    SandboxesAre,
+    StatsAre,
+    UsageIs,
+    new_socket,
+)
 from pool.stats import PoolStats
 from pool.waiting import Priority
 from runners.channel import Channel
@@ -155,6 +166,15 @@ class PoolClient:
         if not isinstance(answer, StatsAre):
             raise PoolUnavailable(f"the pool daemon answered {answer!r} to a question for statistics")
         return answer.stats
+
+    async def sandboxes(self, template: str) -> SandboxesAre:
+        """Every sandbox of one template, as an operator sees it; raises `UnknownTemplate`, too."""
+        _, pending = self._ask(op="sandboxes", template=template)
+        await pending.arrived.wait()
+        answer = self._checked(pending)
+        if not isinstance(answer, SandboxesAre):
+            raise PoolUnavailable(f"the pool daemon answered {answer!r} to a question for sandboxes")
+        return answer
 
     # -- asking -----------------------------------------------------------------------------------------------------
 

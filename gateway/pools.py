@@ -13,7 +13,7 @@ from gateway.conduct import Pool
 from gateway.context import gateway_of
 from gateway.metrics import CONTENT_TYPE
 from gateway.problems import Problem
-from gateway.schema import HealthAnswer, PoolAnswer, PoolsAnswer, ReadyAnswer
+from gateway.schema import HealthAnswer, PoolAnswer, PoolSandbox, PoolSandboxesAnswer, PoolsAnswer, ReadyAnswer
 from pool.errors import PoolError, PoolUnavailable
 from pool.stats import PoolStats
 
@@ -25,6 +25,17 @@ async def pools(request: Request) -> Response:
     stats = await _stats(gateway_of(request).pool)
     shown = [PoolAnswer.model_validate(pool, from_attributes=True) for pool in stats.pools]
     return Response(to_json(PoolsAnswer(pools=shown)), media_type="application/json")
+
+
+async def sandboxes(request: Request) -> Response:
+    gateway = gateway_of(request)
+    template: str = request.path_params["template"]
+    with anyio.move_on_after(_STATS_WITHIN_S):
+        found = await gateway.pool.sandboxes(template)
+        shown = [PoolSandbox.model_validate(one, from_attributes=True) for one in found.sandboxes]
+        answer = PoolSandboxesAnswer(template=template, sandboxes=shown, left_out=found.left_out)
+        return Response(to_json(answer), media_type="application/json")
+    raise PoolUnavailable(f"the pool daemon did not answer within {_STATS_WITHIN_S:g} s")
 
 
 async def healthz(request: Request) -> Response:

@@ -12,9 +12,10 @@ from gateway.body import read_body, read_json
 from gateway.caller import caller_of
 from gateway.conduct import lease_of
 from gateway.context import gateway_of
+from gateway.events import RunNames
 from gateway.idempotency import Begun
 from gateway.intake import plan_exec, plan_sandbox
-from gateway.middleware import started_at
+from gateway.middleware import id_of, started_at
 from gateway.runs import run_response
 from gateway.schema import SandboxesAnswer
 from gateway.stages import Stages
@@ -58,10 +59,11 @@ async def execute(request: Request) -> Response:
     sandbox = gateway.sessions.get(sandbox_id)  # looked up again: nothing is awaited from here until it is taken
     plan = plan_exec(body, sandbox.template, sandbox.env)
     stages.parsed()
+    names = RunNames.new(id_of(request), "exec")
     async with gateway.attendance.attend(request.receive) as attended:
-        outcome = await gateway.sessions.execute(sandbox, plan, attended)
+        outcome = await gateway.sessions.execute(sandbox, plan, names, attended)
         stages.ended()
-    return run_response(plan, outcome, sandbox.lease, stages, queue_s=0.0, lease_s=0.0)
+    return run_response(plan, outcome, names, sandbox.lease, stages, queue_s=0.0, lease_s=0.0)
 
 
 async def delete(request: Request) -> Response:

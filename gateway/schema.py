@@ -270,6 +270,21 @@ class PoolsAnswer(_Sent):
     pools: list[PoolAnswer]
 
 
+class PoolSandbox(_Sent):
+    """One sandbox of a pool, whoever has it."""
+
+    id: str
+    state: str = Field(description="`booting`, `ready`, `leased` or `doomed`")
+    seconds: float = Field(description="in this state")
+    reason: str = Field(description="why it came into it")
+
+
+class PoolSandboxesAnswer(_Sent):
+    template: str
+    sandboxes: list[PoolSandbox] = Field(description="the longest in their state first")
+    left_out: int = Field(description="how many more there are")
+
+
 class BatchCounts(_Sent):
     runs: int
     executed: int

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -19,6 +20,7 @@ import anyio
 
 from gateway.attendance import Attended
 from gateway.conduct import OomKills, Pool, conduct
+from gateway.events import SESSION_CHANGED, RunNames
 from gateway.intake import Plan, SandboxPlan
 from gateway.interruptible import Interruptible
 from gateway.metrics import Metrics
@@ -27,6 +29,8 @@ from gateway.problems import Problem, SandboxLost
 from gateway.schema import SandboxAnswer
 from pool.template import Template
 from runners.execution import Outcome
+
+log = logging.getLogger(__name__)
 
 #: How long a sandbox that is gone is remembered. Contract.
 _REMEMBERED_S = 600.0
@@ -56,7 +60,8 @@ class Sandbox:
     metadata: Mapping[str, str]
     created_at: datetime
     expires_at: datetime
-    deadline: float  # on the registry's clock
+    born: float  # on the registry's clock
+    deadline: float
     state: State = State.READY
     exec: Attended | None = None
     ended: str = ""  # why it is GONE
@@ -111,7 +116,7 @@ class Sessions:
 
     def add(self, lease: Lease, plan: SandboxPlan) -> Sandbox:
         """Keep the leased sandbox; from here on the lease is the registry's."""
-        now = datetime.now(UTC)
+        now, born = datetime.now(UTC), self._clock()
         sandbox = Sandbox(
             lease=lease,
             oom_kills=OomKills(self._pool, lease),
@@ -120,11 +125,13 @@ class Sessions:
             metadata=plan.metadata,
             created_at=now,
             expires_at=now + timedelta(seconds=plan.ttl_s),
-            deadline=self._clock() + plan.ttl_s,
+            born=born,
+            deadline=born + plan.ttl_s,
         )
         self._kept[sandbox.id] = sandbox
         self._arm(sandbox, plan.ttl_s)
         self._watch(sandbox)
+        _log(sandbox, "created", "asked for", 0.0)
         return sandbox
 
     def get(self, sandbox_id: str) -> Sandbox:
@@ -153,7 +160,7 @@ class Sessions:
         else:
             self._end(sandbox, "deleted")
 
-    async def execute(self, sandbox: Sandbox, plan: Plan, attended: Attended) -> Outcome:
+    async def execute(self, sandbox: Sandbox, plan: Plan, names: RunNames, attended: Attended) -> Outcome:
         """Run in it; a `Problem` while something else does. `attended` is the block this is called in."""
         if sandbox.exec is not None:
             raise Problem("sandbox_busy", f"an exec is running in {sandbox.id}")
@@ -164,7 +171,7 @@ class Sessions:
         channel = Interruptible(sandbox.lease.channel)
         died: str | None = "died"
         try:
-            outcome = await conduct(sandbox.lease, plan.execution, sandbox.oom_kills, self._metrics, channel)
+            outcome = await conduct(sandbox.lease, plan.execution, sandbox.oom_kills, self._metrics, names, channel)
             if not outcome.sandbox_spent:
                 died = None
             elif outcome.oom:
@@ -209,6 +216,7 @@ class Sessions:
         running = sandbox.exec
         sandbox.become(State.GONE)
         sandbox.ended = reason
+        _log(sandbox, "ended", reason, self._clock() - sandbox.born)
         if running is None:
             self._unwatch(sandbox)
             self._pool.release(sandbox.lease, reason)
@@ -262,6 +270,17 @@ class Sessions:
 
 def _gone(sandbox_id: str, reason: str) -> Problem:
     return Problem("sandbox_gone", f"sandbox {sandbox_id} is gone: {reason}", members={"reason": reason})
+
+
+def _log(sandbox: Sandbox, change: str, reason: str, seconds: float) -> None:
+    SESSION_CHANGED.log(
+        log,
+        sandbox=sandbox.id,
+        template=sandbox.template.name,
+        change=change,
+        reason=reason,
+        seconds=round(seconds, 3),
+    )
 
 
 def _rfc3339(moment: datetime) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -67,6 +67,13 @@ class GatewaySettings(BaseModel):
     )
     sandbox_max_ttl_s: float = Field(
         3600.0, gt=0, le=86_400, allow_inf_nan=False, description="longest time to live that may be asked for"
+    )
+
+    log_format: Literal["text", "json"] = Field(
+        "text", description="how the log is written, to standard error: `text` or `json`, an object a line"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="what is left out of the log: everything below `debug`, `info`, `warning` or `error`"
     )
 
     @property

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import sys
 from pathlib import Path
@@ -11,9 +10,11 @@ from typing import Any, NoReturn
 
 import click
 
-from petri import lifeline
+from gateway.settings import GatewaySettings
+from petri import lifeline, logs
 from petri.config import Config, ConfigFault, in_force, load
 from pool import process_lock
+from pool.settings import PoolSettings
 
 _STATUS_WRONG_CONFIG = 2
 _STATUS_NO_ENGINE = 3
@@ -22,8 +23,13 @@ _STATUS_NO_ENGINE = 3
 class _Context:
     """The configuration, read when a command first needs it: `petri run --help` works with a broken one."""
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, *, verbose: bool) -> None:
         self._path = path
+        self._verbose = verbose
+
+    def log_as(self, settings: PoolSettings | GatewaySettings) -> None:
+        """From now on, this process's log is written as its settings say; --verbose goes before them."""
+        logs.configure(settings.log_format, "debug" if self._verbose else settings.log_level)
 
     @property
     def config(self) -> Config:
@@ -37,7 +43,7 @@ class _Context:
     @property
     def arguments(self) -> list[str]:
         """What a child `petri` needs to read the same configuration."""
-        return ["--config", str(self._path)] if self._path else []
+        return [*(["--config", str(self._path)] if self._path else []), *(["--verbose"] if self._verbose else [])]
 
 
 _pass = click.make_pass_decorator(_Context)
@@ -66,7 +72,7 @@ def _cause(error: BaseException) -> str:
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="petri")
 @click.option("--config", type=click.Path(path_type=Path), help="Default: PETRI_CONFIG, ./petri.toml, /etc/petri.")
-@click.option("--verbose", is_flag=True, help="Log every move of every sandbox.")
+@click.option("--verbose", is_flag=True, help="Log everything, whatever log_level says.")
 @click.pass_context
 def main(context: click.Context, config: Path | None, verbose: bool) -> None:
     """Petri runs code that nobody has read yet, each time in a container of its own.
@@ -77,14 +83,8 @@ def main(context: click.Context, config: Path | None, verbose: bool) -> None:
                   petri up             pool and gateway
                   petri run hello.py
     """
-    logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.INFO,
-        format="%(asctime)s %(levelname).1s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
-    for talkative in ("httpx", "httpcore", "urllib3", "docker"):
-        logging.getLogger(talkative).setLevel(logging.WARNING)
-    context.obj = _Context(config)
+    logs.configure(level="debug" if verbose else "info")
+    context.obj = _Context(config, verbose=verbose)
 
 
 @main.command()
@@ -136,6 +136,7 @@ def pool(context: _Context, end_with_starter: bool) -> None:
 
     if end_with_starter:
         lifeline.end_with_the_starter()
+    context.log_as(context.config.pool)
     sys.exit(pool_service.run(context.config))
 
 
@@ -147,6 +148,7 @@ def gateway(context: _Context, end_with_starter: bool) -> None:
     from gateway.serve import serve
 
     config = context.config
+    context.log_as(config.gateway)
     if not end_with_starter:
         sys.exit(serve(config.gateway, config.templates))
     lifeline.end_with_the_starter()
@@ -299,6 +301,23 @@ def ps(context: _Context, as_json: bool, url: str | None) -> None:
     try:
         with Client(of_gateway(url, lambda: context.config)) as client:
             show(client, as_json=as_json)
+    except GatewayFault as fault:
+        _fail(fault)
+
+
+@main.command()
+@click.option("--once", is_flag=True, help="Print one frame, and end.")
+@_url
+@_pass
+def top(context: _Context, once: bool, url: str | None) -> None:
+    """Watch pools, leases, queues and runs of a running gateway; q or Ctrl-C quits."""
+    from petri.address import of_gateway
+    from petri.client import Client, GatewayFault
+    from petri.top import show
+
+    try:
+        with Client(of_gateway(url, lambda: context.config)) as client:
+            show(client, once=once)
     except GatewayFault as fault:
         _fail(fault)
 

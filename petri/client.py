@@ -19,9 +19,9 @@ class Client:
     """HTTP calls to one gateway."""
 
     def __init__(self, url: str) -> None:
-        self._url = url.rstrip("/")
+        self.url = url.rstrip("/")
         timeout = httpx.Timeout(5.0, read=_READ_TIMEOUT_S)
-        self._http = httpx.Client(base_url=self._url, timeout=timeout, trust_env=False)
+        self._http = httpx.Client(base_url=self.url, timeout=timeout, trust_env=False)
 
     def __enter__(self) -> Client:
         return self
@@ -31,9 +31,14 @@ class Client:
     ) -> None:
         self._http.close()
 
-    def get(self, path: str) -> dict[str, Any]:
+    def get(self, path: str, *, within_s: float = _READ_TIMEOUT_S) -> dict[str, Any]:
         """The JSON object at `path`."""
-        return self._ask("GET", path)
+        found: dict[str, Any] = self._answer("GET", path, within_s=within_s).json()
+        return found
+
+    def text(self, path: str, *, within_s: float = _READ_TIMEOUT_S) -> str:
+        """What is at `path`, as it is."""
+        return self._answer("GET", path, within_s=within_s).text
 
     def run(self, request: dict[str, Any]) -> tuple[dict[str, Any], str]:
         """`POST /v1/run`: the run object, and the answer's Server-Timing."""
@@ -48,17 +53,15 @@ class Client:
             return f"no answer yet ({type(error).__name__})"
         return None if answer.status_code == 200 else _problem(answer)
 
-    def _ask(self, method: str, path: str) -> dict[str, Any]:
-        found: dict[str, Any] = self._answer(method, path).json()
-        return found
-
-    def _answer(self, method: str, path: str, request: dict[str, Any] | None = None) -> httpx.Response:
+    def _answer(
+        self, method: str, path: str, request: dict[str, Any] | None = None, *, within_s: float = _READ_TIMEOUT_S
+    ) -> httpx.Response:
         try:
-            answer = self._http.request(method, path, json=request)
+            answer = self._http.request(method, path, json=request, timeout=httpx.Timeout(5.0, read=within_s))
         except httpx.ConnectError as error:
-            raise GatewayFault(f"no gateway answers at {self._url}; `petri up` starts one") from error
+            raise GatewayFault(f"no gateway answers at {self.url}; `petri up` starts one") from error
         except httpx.HTTPError as error:
-            raise GatewayFault(f"{self._url}{path}: {error or type(error).__name__}") from error
+            raise GatewayFault(f"{self.url}{path}: {error or type(error).__name__}") from error
         if answer.status_code >= 400:
             raise GatewayFault(_problem(answer))
         return answer

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from pool.engine import EngineError
 from pool.errors import PoolError, PoolUnavailable
 from pool.fleet import Fleet
-from pool.messages import MAX_PACKET_BYTES, Answer, Ask, Granted, Refused, StatsAre, UsageIs, new_socket
+from pool.messages import MAX_PACKET_BYTES, Answer, Ask, Granted, Refused, SandboxesAre, StatsAre, UsageIs, new_socket
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 _BACKLOG = 16
 #: After a failed accept. The cause outlives a moment, and nobody new is served meanwhile anyway.
 _ACCEPT_AGAIN_S = 1.0
+#: Sandboxes of one template that are shown in one packet: each is 150 to 250 bytes of its 128 KiB.
+_SHOWN = 400
 
 
 @contextmanager
@@ -125,6 +127,8 @@ class _Connection:
                 tasks.start_soon(self._usage, ask)
             case "stats":
                 tasks.start_soon(self._answer, StatsAre(id=ask.id, stats=self._fleet.stats()))
+            case "sandboxes":
+                tasks.start_soon(self._sandboxes, ask)
 
     async def _lease(self, ask: Ask) -> None:
         try:
@@ -175,6 +179,15 @@ class _Connection:
                 cpu_ns=usage.cpu_ns,
             )
         )
+
+    async def _sandboxes(self, ask: Ask) -> None:
+        try:
+            found = self._fleet.sandboxes(ask.template)
+        except PoolError as error:
+            await self._refuse(ask, error)
+            return
+        shown = tuple(found[:_SHOWN])
+        await self._answer(SandboxesAre(id=ask.id, sandboxes=shown, left_out=len(found) - len(shown)))
 
     async def _refuse(self, ask: Ask, error: PoolError) -> None:
         await self._answer(Refused(id=ask.id, code=error.code, message=str(error), retry_after_s=error.retry_after_s))

@@ -12,11 +12,13 @@ import anyio
 
 from pool.engine import Engine, EngineError, Usage
 from pool.errors import PoolUnavailable, UnknownTemplate
+from pool.events import sandbox_moved
 from pool.idle_watch import IdleWatch
+from pool.invariants import Invariants
 from pool.sandbox import Change, Observer, Sandbox, State
 from pool.settings import PoolSettings
 from pool.slots import Slots
-from pool.stats import PoolSnapshot, PoolStats
+from pool.stats import PoolSnapshot, PoolStats, SandboxView
 from pool.template import Template
 from pool.traffic import Traffic
 from pool.waiting import Priority
@@ -27,6 +29,8 @@ log = logging.getLogger(__name__)
 #: How often the engine is asked for containers that we do not know. A leak is rare and an answer costs the engine a
 #: listing: 30 s is soon enough for an alert and too rare to measure.
 _CENSUS_S = 30.0
+#: What callers are told to wait after a violated invariant: somebody has to start the pool again.
+_AFTER_A_VIOLATION_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,7 @@ class Fleet:
         self._settings = settings
         self._observers = observers
         self._slots = Slots()
+        self._invariants = Invariants(lambda template: self._pools[template].holdings())
         self._watch = IdleWatch()
         shared = Shared(
             engine=engine,
@@ -66,6 +71,7 @@ class Fleet:
             destroys=anyio.Semaphore(settings.destroys_at_once),
             take_slot=self._slots.take,
             free_slot=self._slots.free,
+            born=self._invariants.born,
         )
         self._pools: Mapping[str, WarmPool] = {
             template.name: WarmPool(template, shared, self._on_change) for template in templates
@@ -117,21 +123,37 @@ class Fleet:
         Waits for at most `wait_s` (None: the template's), in turn with other callers. `held_back`: even of a template
         that is, and not as demand: nothing is put off for it, nor does the pool grow.
         """
-        pool = self._pools.get(template)
-        if pool is None:
-            raise UnknownTemplate(f"no template {template!r}; there are {', '.join(sorted(self._pools))}")
+        pool = self._pool(template)
         if template in self._held_back and not held_back:
             raise PoolUnavailable(f"{pool!r}: {self._snapshot(pool).trouble}")
+        self._refuse_after_a_violation(pool)
         taken = await pool.take(caller=caller, priority=priority, wait_s=wait_s, is_demand=not held_back)
         lease = Lease(uuid.uuid4().hex, taken.sandbox, taken.queue_s, taken.thaw_s)
         self._leases[lease.id] = lease
+        self._invariants.handed_out(lease.sandbox, lease.id)
+        try:
+            self._refuse_after_a_violation(pool)  # in its own hand-out, or while it waited
+        except PoolUnavailable:
+            self.end(lease.id, "invariant violated")
+            raise
         return lease
+
+    def _refuse_after_a_violation(self, pool: WarmPool) -> None:
+        if trouble := self._invariants.trouble:
+            raise PoolUnavailable(f"{pool!r}: {trouble}", retry_after_s=_AFTER_A_VIOLATION_S)
+
+    def _pool(self, template: str) -> WarmPool:
+        pool = self._pools.get(template)
+        if pool is None:
+            raise UnknownTemplate(f"no template {template!r}; there are {', '.join(sorted(self._pools))}")
+        return pool
 
     def end(self, lease_id: str, reason: str) -> None:
         """End a lease: its sandbox is destroyed in the background. A lease that has ended already is left alone."""
         lease = self._leases.pop(lease_id, None)
         if lease is None:
             return
+        self._invariants.given_back(lease.sandbox)
         if lease.sandbox.state is State.LEASED:  # a closing pool has doomed it already
             self._pools[lease.sandbox.template.name].doom(lease.sandbox, reason)
         if not self._leases:
@@ -155,10 +177,20 @@ class Fleet:
             log.warning("%d leases were still held after %.0f s", len(self._leases), self._settings.drain_s)
 
     def stats(self) -> PoolStats:
-        return PoolStats(pools=tuple(map(self._snapshot, self._pools.values())), unwanted=self._unwanted)
+        return PoolStats(
+            pools=tuple(map(self._snapshot, self._pools.values())),
+            unwanted=self._unwanted,
+            invariant_violations=self._invariants.violations,
+        )
+
+    def sandboxes(self, template: str) -> list[SandboxView]:
+        """Every sandbox of one template, for an operator; raises `UnknownTemplate`."""
+        return self._pool(template).views()
 
     def _snapshot(self, pool: WarmPool) -> PoolSnapshot:
         found = pool.snapshot()
+        if trouble := self._invariants.trouble:
+            return found.model_copy(update={"trouble": trouble})
         if found.trouble is None and pool.template.name in self._held_back:
             return found.model_copy(update={"trouble": "its self-check is not over yet"})
         return found
@@ -187,6 +219,7 @@ class Fleet:
         return {sandbox_id for pool in self._pools.values() for sandbox_id in pool.ids()}
 
     def _on_change(self, change: Change) -> None:
-        log.debug("%r: %s → %s", change.sandbox, change.old.value, change.new.value)
+        self._invariants.moved(change)
+        sandbox_moved(change)
         for observe in self._observers:
             observe(change)

@@ -8,7 +8,8 @@ socket accepts template names and lease ids; nothing in here names an image, a p
                       Ask(id, op="cancel")           of the Ask with this id; an answer may already be on its way
                       Ask(id, op="end", lease, reason)      no answer; the reason may be FINISHED
                       Ask(id, op="usage", lease) · Ask(id, op="stats")
-    pool → gateway    Granted | Refused | UsageIs | StatsAre, each with the id it answers
+                      Ask(id, op="sandboxes", template)
+    pool → gateway    Granted | Refused | UsageIs | StatsAre | SandboxesAre, each with the id it answers
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from pool.stats import PoolStats
+from pool.stats import PoolStats, SandboxView
 from pool.waiting import Priority
 from runners.channel import Transport
 
@@ -31,15 +32,19 @@ MAX_PACKET_BYTES = 128 << 10
 FINISHED = "finished"
 
 
+#: Names of members are kept for the next message, and no values: pydantic would keep 16,384 ids that never come again.
+_READING = ConfigDict(cache_strings="keys")
+
+
 class _Message(BaseModel):
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, **_READING)
 
 
 class Ask(_Message):
     """From the gateway. `id` is unique on its connection while an answer is due."""
 
     id: int
-    op: Literal["lease", "cancel", "end", "usage", "stats"]
+    op: Literal["lease", "cancel", "end", "usage", "stats", "sandboxes"]
     template: str = ""
     caller: str = Field("", max_length=128)  # who is to have a fair share of what there is
     priority: Priority = Priority.INTERACTIVE
@@ -84,8 +89,17 @@ class StatsAre(_Message):
     stats: PoolStats
 
 
-Answer = Granted | Refused | UsageIs | StatsAre
-ANSWER: TypeAdapter[Answer] = TypeAdapter(Annotated[Answer, Field(discriminator="kind")])
+class SandboxesAre(_Message):
+    """Sandboxes of one template, the longest in their state first; `left_out` of them did not fit."""
+
+    kind: Literal["sandboxes"] = "sandboxes"
+    id: int
+    sandboxes: tuple[SandboxView, ...]
+    left_out: int
+
+
+Answer = Granted | Refused | UsageIs | StatsAre | SandboxesAre
+ANSWER: TypeAdapter[Answer] = TypeAdapter(Annotated[Answer, Field(discriminator="kind")], config=_READING)
 
 
 def new_socket() -> socket.socket:

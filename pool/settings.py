@@ -33,3 +33,9 @@ class PoolSettings(BaseModel):
     )
     selfcheck: bool = Field(True, description="lease nothing before a sandbox was looked at from inside")
     production: bool = Field(False, description="do not start on a host that `petri doctor --strict` calls bad")
+    log_format: Literal["text", "json"] = Field(
+        "text", description="how the log is written, to standard error: `text` or `json`, an object a line"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="what is left out of the log: everything below `debug`, `info`, `warning` or `error`"
+    )

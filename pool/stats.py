@@ -81,6 +81,17 @@ class PoolSnapshot(BaseModel):
     histograms: dict[str, HistogramSnapshot]  # lease_seconds, boot_seconds, destroy_seconds, thaw_seconds
 
 
+class SandboxView(BaseModel):
+    """One sandbox as an operator sees it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    state: str
+    seconds: float  # in this state
+    reason: str  # why it came into it
+
+
 class PoolStats(BaseModel):
     """Every pool of a fleet."""
 
@@ -88,6 +99,7 @@ class PoolStats(BaseModel):
 
     pools: tuple[PoolSnapshot, ...]
     unwanted: int  # containers with our label that the fleet does not know
+    invariant_violations: int = 0  # of what pool/invariants.py looks at; any is a bug
 
 
 class Totals:

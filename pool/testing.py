@@ -166,6 +166,8 @@ class FakeEngine:
 
     async def _play(self, container: FakeContainer) -> None:
         await self.step("hello", container.id)
+        if container.destroyed:  # while it waited there
+            return
         with suppress(OSError, anyio.ClosedResourceError, RunnerProtocolError):
             await FakeAgent(container.agent_end, self.language or container.template.language, self.protocol).play()
 

@@ -25,11 +25,12 @@ from pool.demand import ArrivalRate, BootTime
 from pool.engine import Engine, EngineError
 from pool.errors import Draining, PoolTimeout, PoolUnavailable, TooManyWaiting
 from pool.idle_watch import IdleWatch
+from pool.invariants import Holdings
 from pool.messages import FINISHED
 from pool.refill import RefillRate, Returns, is_hopeless, retry_after_s
 from pool.sandbox import Change, Observer, Sandbox, State
 from pool.sizing import Demand, Size, size
-from pool.stats import PoolSnapshot, Sizing, Totals
+from pool.stats import PoolSnapshot, SandboxView, Sizing, Totals
 from pool.template import Template
 from pool.traffic import Traffic
 from pool.waiting import Priority, Waiter, WaitingLine
@@ -57,6 +58,7 @@ class Shared:
     destroys: anyio.Semaphore  # containers that may be on their way out at once
     take_slot: Callable[[], int]
     free_slot: Callable[[int], None]
+    born: Callable[[Sandbox], None]  # each begins its life by this
 
 
 class _Waiter(Waiter):
@@ -352,6 +354,7 @@ class WarmPool:
                     f"sb_{uuid.uuid4().hex}", self.template, self._shared.take_slot(), observe=self._on_change
                 )
                 self._sandboxes.add(sandbox)
+                self._shared.born(sandbox)
                 self._growth.start_soon(self._boot, sandbox)
             await self._short.wait()
             self._short = anyio.Event()
@@ -382,8 +385,8 @@ class WarmPool:
             if self._closing.is_set():  # the engine's thread could not be cancelled, and came back with a container
                 self.doom(sandbox, "pool closing")
                 return
-            sandbox.become(State.READY, "warm and frozen")
             self._ready.append(sandbox)
+            sandbox.become(State.READY, "warm and frozen")
             self._shared.watch.add(sandbox.channel, lambda: self._died_while_idle(sandbox))
             self._wake_waiters()
         finally:
@@ -472,7 +475,9 @@ class WarmPool:
         """What keeps this pool from leasing at once, or None."""
         if self._draining:
             return "draining"
-        if self._backoff.is_failing and not self._ready:
+        # With nothing to keep ready, nobody boots before a caller comes: who must be let in once the pause is over.
+        boots_again = self._missing() > 0 or self._backoff.is_open
+        if self._backoff.is_failing and not self._ready and boots_again:
             return self._failing()
         if self._size.target > 0 and not self._ready and not self._count(State.LEASED):
             return f"0 of {self._size.target} ready, {self._count(State.BOOTING)} booting"
@@ -508,6 +513,19 @@ class WarmPool:
             boot_failures=dict(self.totals.boot_failures),
             histograms=self.totals.histograms(),
         )
+
+    def holdings(self) -> Holdings:
+        """What the book of the invariants must agree with, whenever a sandbox has moved."""
+        return Holdings(alive=len(self._sandboxes), ready=len(self._ready))
+
+    def views(self) -> list[SandboxView]:
+        """Every sandbox that is not gone, the longest in its state first."""
+        now = anyio.current_time()
+        oldest_first = sorted(self._sandboxes, key=lambda sandbox: sandbox.since)
+        return [
+            SandboxView(id=one.id, state=one.state.value, seconds=round(now - one.since, 3), reason=one.reason)
+            for one in oldest_first
+        ]
 
     def ids(self) -> set[str]:
         """Of every sandbox that may exist as a container."""

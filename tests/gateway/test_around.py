@@ -123,6 +123,7 @@ METRICS = {
     "petri_runs_total": ("counter", {"template", "status"}),
     "petri_boot_failures_total": ("counter", {"template", "reason"}),
     "petri_unwanted_sandboxes": ("gauge", set()),
+    "petri_invariant_violations_total": ("counter", set()),
     "petri_http_request_seconds": ("histogram", {"route", "method", "status"}),
     "petri_http_refused_total": ("counter", {"code"}),
     "petri_idempotent_requests_total": ("counter", {"result"}),
@@ -303,3 +304,19 @@ async def test_a_fault_of_our_own_is_a_500_without_internals_and_one_entry_in_th
 async def test_both_templates_are_served(served: Served) -> None:
     answer = await served.http.post("/v1/run", json={"language": NODE.name, "code": "print 1"})
     assert (answer.json()["language"], answer.json()["stdout"]) == ("node", "1\n")
+
+
+async def test_a_violated_invariant_ends_readiness_for_good_and_nothing_is_run_any_more(served: Served) -> None:
+    await served.until(lambda: served.pool("python").ready == served.pool("node").ready == 2)
+    sandbox = await served.sandbox()
+    (lease,) = served.fleet._leases.values()
+    served.fleet._invariants.handed_out(lease.sandbox, "another")  # as if it had been
+    await served.http.delete(f"/v1/sandboxes/{sandbox}")
+    await served.until(lambda: served.pool("python").ready == 2)
+    answer = await served.http.get("/readyz")
+    assert answer.status_code == 503
+    assert set(answer.json()["templates"]) == {"python", "node"}
+    assert "an invariant is violated" in answer.json()["templates"]["node"]
+    refused = await served.run("print 1")
+    assert (refused.status_code, refused.json()["code"], refused.json()["retryable"]) == (503, "pool_unavailable", True)
+    assert "petri_invariant_violations_total 1.0" in (await served.http.get("/metrics")).text

@@ -84,7 +84,7 @@ async def test_every_documented_request_is_answered_as_documented(served: Served
         body = None
         if "requestBody" in operation:
             body = operation["requestBody"]["content"]["application/json"]["examples"]["example"]["value"]
-        answer = await served.http.request(method, path.replace("{id}", sandbox), json=body)
+        answer = await served.http.request(method, path.format(id=sandbox, template="python"), json=body)
         success = next(status for status in operation["responses"] if status.startswith("2"))
         assert answer.status_code == int(success), (path, answer.text)
         response = operation["responses"][success]

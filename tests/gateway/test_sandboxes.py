@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import anyio
 import httpx
 import pytest
 
 from pool.engine import Usage
-from tests.gateway.served import Served
+from tests.gateway.served import Served, serving
 
 
 async def gone(served: Served, sandbox: str, reason: str) -> None:
@@ -232,3 +233,20 @@ async def test_an_exec_that_runs_at_shutdown_is_told_so(served: Served) -> None:
         await served.server.lifespan.shutdown()
         await served.until(lambda: served.pool().leased == 0)
     assert (answers[0].status_code, answers[0].json()["reason"]) == (410, "shutdown")
+
+
+async def test_an_idle_sandbox_at_shutdown_is_gone_because_of_that(served: Served) -> None:
+    sandbox = await served.sandbox()
+    await served.server.lifespan.shutdown()
+    await gone(served, sandbox, "shutdown")
+    await served.until(lambda: served.pool().leased == 0)
+
+
+async def test_a_sandbox_whose_pool_ended_has_died(tmp_path: Path) -> None:
+    async with serving(tmp_path) as served:
+        sandbox = await served.sandbox()
+        with anyio.fail_after(10):
+            for pool in served.fleet._pools.values():
+                pool.close()
+            await served.until(lambda: sandbox not in served.engine.containers)
+        await gone(served, sandbox, "died")

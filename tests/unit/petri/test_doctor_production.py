@@ -122,7 +122,8 @@ def test_a_pool_does_not_start_with_a_runtime_that_the_engine_lacks(environ):
     pool = petri(environ | {"PETRI_TEMPLATE_GO_RUNTIME": "runsc"}, "pool")
     assert pool.returncode == 1, pool.stderr
     assert (
-        "template go: the engine has no runtime runsc; it has io.containerd.runc.v2, runc\n    → name it" in pool.stderr
+        "template go: the engine has no runtime runsc; it has io.containerd.runc.v2, runc\n    |     → name it"
+        in pool.stderr
     )
     assert "leasing at" not in pool.stderr
 

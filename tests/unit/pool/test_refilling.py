@@ -406,3 +406,18 @@ async def test_user_id_slots_are_shared_by_no_two_living_sandboxes(world):
             w.fleet.end(lease.id, "done")
             await w.until(lambda lease=lease: lease.sandbox.state is State.GONE)
         assert max(change.sandbox.slot for change in w.changes) <= 6
+
+
+async def test_a_pool_that_keeps_nothing_ready_is_ready_again_when_its_pause_is_over(world):
+    """Nobody boots for it before a caller comes, and no caller comes to what is not ready."""
+    async with world(target=0, max_sandboxes=1, wait_s=60.0) as w:
+        w.engine.faults = must_fail("start")
+        with pytest.raises(PoolUnavailable):  # it waited until the third boot in a row had failed
+            await w.fleet.lease("python")
+        assert "boots failed in a row" in w.now.trouble
+        w.engine.faults = {}
+        with anyio.fail_after(10):
+            while w.now.trouble:
+                await anyio.sleep(0.05)
+        lease = await w.fleet.lease("python")
+        w.fleet.end(lease.id, "done")
