@@ -20,6 +20,7 @@ from types import ModuleType
 from typing import Any
 
 from benchmarks import (
+    boot_cost,
     engine,
     go_build,
     growth,
@@ -51,6 +52,7 @@ PARTS: dict[str, ModuleType] = {
     "start_up": start_up,
     "idle": idle,
     "growth": growth,
+    "boot_cost": boot_cost,
 }
 _RESULTS = Path(__file__).parent / "results"
 

@@ -1,151 +1,100 @@
-"""What the filter of system calls costs a boot and a run: Petri's, the engine's own, and none, in turn.
+"""What each part of a sandbox's configuration costs a boot: Petri's own beside one change at a time, in turn.
 
-    .venv/bin/python -m benchmarks.boot_cost [--rounds 40] [--language python] [--json FILE]
+Every round boots and removes one sandbox under each option, in an order that changes from round to round, so that what
+else the machine does falls on all alike. Nothing is trimmed.
 
-Needs a Docker engine and Petri's images, and a machine that does nothing else. Every round boots one sandbox under each
-filter, in an order that changes from round to round, so that what else the machine does falls on all alike. Nothing is
-trimmed.
-
-create: the engine's create call. start: its start call, in which runc compiles the filter. boot: from the beginning of
-create until the agent's HELLO is heard, the warm interpreter included. run: one line of code in that sandbox, from EXEC
-to EXIT. All over the engine's API, as the pool does it. The difference is the median over the rounds of what this
-filter took longer than the engine's own in the same round.
+create: the engine's create call. start: its start call. boot: from the beginning of create until the agent's first
+word, the warm interpreter included. processors: what they all were busy for, from the create call until the container
+was removed; the machine's other work is in it, and the kernel counts in steps of 10 ms. A difference is the median (of
+processors: the mean) over the rounds of what this option took longer than Petri's own in the same round.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
+import itertools
+import math
 import random
 import statistics
 import time
-import uuid
-from pathlib import Path
 
-import anyio
-import docker
-
-from benchmarks.machine import machine
-from benchmarks.programs import CODE, LANGUAGES
-from petri import config
-from pool.container_config import Owner, container_config
-from pool.seccomp import security_opt
+from benchmarks import machine
+from benchmarks.bench import Bench, Results
+from benchmarks.boot_options import AS_IT_IS, OPTIONS
+from benchmarks.engine import Engine, sandbox_config, template
 from pool.template import Template
-from runners.channel import Channel, Transport
-from runners.execution import Execution, ProgramFile, execute
-from runners.messages import Hello, parse
 
-FILTERS = {
-    "petri": [security_opt()],
-    "engine's own": [],
-    "none": ["seccomp=unconfined"],
-}
-PHASES = ("create", "start", "create + start", "boot", "run")
-COMPARED_WITH = "engine's own"
+TITLE = "What a boot costs"
+PHASES = ("create", "start", "boot", "processors")
 #: Of no slot of any pool.
-UID = 209_997
-MAIN = {"python": "main.py", "node": "main.js", "go": "main.go"}
+_FIRST_UID = 2_090_000
 
 
-def boot_and_run(api: docker.APIClient, template: Template, security_opts: list[str]) -> dict[str, float]:
-    """Seconds of each phase of one sandbox, which is gone afterwards."""
-    name = f"boot-cost-{uuid.uuid4().hex[:12]}"
-    made = container_config(name, template, template.image, UID, Owner(name, name, "", ""))
-    made["Labels"] = {}
-    walls = made["HostConfig"]
-    assert isinstance(walls, dict)
-    walls["SecurityOpt"] = ["no-new-privileges:true", *security_opts]
-    began = time.perf_counter()
-    container = api.create_container_from_config(made, name)["Id"]
-    created = time.perf_counter()
-    try:
-        wrapped = api.attach_socket(container, params={"stdin": 1, "stdout": 1, "stream": 1})
-        attached = time.perf_counter()
-        api.start(container)
-        running = time.perf_counter()
-        with Channel(wrapped._sock, Transport.DOCKER) as channel:
-            heard, ran = anyio.run(hello_and_run, channel, template)
-        wrapped.close()
-    finally:
-        api.remove_container(container, force=True, v=True)
-    create, start = created - began, running - attached
-    return {"create": create, "start": start, "create + start": create + start, "boot": heard - began, "run": ran}
-
-
-async def hello_and_run(channel: Channel, template: Template) -> tuple[float, float]:
-    """When HELLO was heard, and the seconds of a run."""
-    parse(Hello, await channel.receive())
-    heard = time.perf_counter()
-    code = CODE[template.language].encode()
-    main = MAIN[template.language]
-    one_line = Execution(program=main, files=[ProgramFile(main, code)], timeout_s=60, last=True)
-    before = time.perf_counter()
-    outcome = await execute(channel, one_line)
-    ran = time.perf_counter() - before
-    if outcome.stdout != b"1\n":
-        raise SystemExit(f"{template.language}: {outcome}")
-    return heard, ran
-
-
-def measure(api: docker.APIClient, template: Template, rounds: int) -> dict[str, dict[str, list[float]]]:
-    """Milliseconds by filter and phase."""
-    taken: dict[str, dict[str, list[float]]] = {name: {phase: [] for phase in PHASES} for name in FILTERS}
-    order = list(FILTERS)
-    for number in range(-1, rounds):  # the first round warms up
+def run(bench: Bench) -> Results:
+    engine, of_python = Engine(), template("python")
+    taken: dict[str, dict[str, list[float]]] = {name: {phase: [] for phase in PHASES} for name in OPTIONS}
+    uids = itertools.count(_FIRST_UID)
+    order = list(OPTIONS)
+    for number in range(-1, bench.effort.docker_runs):  # the first round warms up
         random.shuffle(order)
         for name in order:
-            phases = boot_and_run(api, template, FILTERS[name])
+            phases = _boot_and_remove(engine, of_python, name, next(uids))
             for phase in PHASES if number >= 0 else ():
                 taken[name][phase].append(1000 * phases[phase])
-    return taken
+    mine = taken[AS_IT_IS]
+    found = {
+        name: {"loses": OPTIONS[name][1], **{phase: _beside(values[phase], mine[phase], phase) for phase in PHASES}}
+        for name, values in taken.items()
+    }
+    as_it_is = found[AS_IT_IS]
+    bench.say(", ".join(f"{phase} {as_it_is[phase]['value']:.1f} ms" for phase in PHASES))  # type: ignore[index]
+    return {"rounds": bench.effort.docker_runs, "options": found}
 
 
-def summary(values: list[float], compared: list[float]) -> dict[str, float]:
-    ordered = sorted(values)
-    differences = sorted(mine - other for mine, other in zip(values, compared, strict=True))
+def _boot_and_remove(engine: Engine, template: Template, option: str, uid: int) -> dict[str, float]:
+    """Seconds of each phase of one sandbox, which is gone afterwards."""
+    made = sandbox_config(template, uid)
+    OPTIONS[option][0](made)
+    busy = machine.busy_s()
+    began = time.perf_counter()
+    container = engine.create(made)
+    created = time.perf_counter()
+    try:
+        with engine.attach(container) as stream:
+            attached = time.perf_counter()
+            engine.start(container)
+            running = time.perf_counter()
+            if not stream.recv(1):
+                raise RuntimeError(f"{option}: the agent ended before it said a word")
+            heard = time.perf_counter()
+    finally:
+        engine.remove(container)
     return {
-        "median": statistics.median(ordered),
-        "p95": ordered[min(len(ordered) - 1, round(0.95 * len(ordered)))],
-        "lowest": ordered[0],
-        "difference": statistics.median(differences),
-        "error": half_width(differences),
+        "create": created - began,
+        "start": running - attached,
+        "boot": heard - began,
+        "processors": machine.busy_s() - busy,
+    }
+
+
+def _beside(values: list[float], mine: list[float], phase: str) -> dict[str, float]:
+    """Milliseconds: of this option, how much longer than Petri's own, and half the width within which that lies with
+    about 68 % probability."""
+    differences = sorted(value - other for value, other in zip(values, mine, strict=True))
+    if phase == "processors":
+        return {
+            "value": round(statistics.mean(values), 2),
+            "difference": round(statistics.mean(differences), 2),
+            "error": round(statistics.stdev(differences) / math.sqrt(len(differences)), 2),
+        }
+    return {
+        "value": round(statistics.median(values), 2),
+        "difference": round(statistics.median(differences), 2),
+        "error": round(half_width(differences), 2),
     }
 
 
 def half_width(ordered: list[float]) -> float:
     """Half of the interval in which the median lies with about 68 % probability: from the ranks, whatever the shape."""
-    away = len(ordered) ** 0.5 / 2
+    away = math.sqrt(len(ordered)) / 2
     low, high = (ordered[round((len(ordered) - 1) / 2 + sign * away)] for sign in (-1, 1))
     return (high - low) / 2
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=40)
-    parser.add_argument("--language", default="python", choices=LANGUAGES)
-    parser.add_argument("--json", type=Path)
-    arguments = parser.parse_args()
-    settings = config.load(None)
-    template = next(one for one in settings.templates if one.language == arguments.language)
-    api = docker.from_env(timeout=60).api
-    engine = api.version()
-    host = f"{machine()}; docker {engine['Version']}"
-    print(f"{host}; {template.image}, {arguments.rounds} rounds; milliseconds\n")
-    taken = measure(api, template, arguments.rounds)
-    result = {
-        name: {phase: summary(values, taken[COMPARED_WITH][phase]) for phase, values in phases.items()}
-        for name, phases in taken.items()
-    }
-    print(f"{'':16}{'filter':14}{'median':>9}{'p95':>9}{'lowest':>9}{'difference':>13}")
-    for phase in PHASES:
-        for name in FILTERS:
-            row = result[name][phase]
-            difference = "" if name == COMPARED_WITH else f"{row['difference']:+9.2f} ± {row['error']:.2f}"
-            print(f"{phase:16}{name:14}{row['median']:9.2f}{row['p95']:9.2f}{row['lowest']:9.2f}{difference}")
-    if arguments.json:
-        what = {"machine": host, "rounds": arguments.rounds, "filters": result}
-        arguments.json.write_text(json.dumps(what, indent=2) + "\n")
-
-
-if __name__ == "__main__":
-    main()

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import report, svg
+from benchmarks import boot_cost, report, svg
 from benchmarks.plots import of_one_run
 
 _ROOT = Path(__file__).parent.parent
@@ -43,6 +43,7 @@ def blocks(about: Mapping[str, Any], results: Mapping[str, Any]) -> dict[str, st
         "load": _load(results["sustained"], results["open_loop"]),
         "idle": _idle(results["idle"]),
         "growth": _growth(results["growth"]),
+        "boot": _boot(results["boot_cost"]),
         "calm": _calm(results["calm"]),
     }
 
@@ -129,6 +130,19 @@ def _growth(found: Mapping[str, Any]) -> str:
         )
     head = ("pool", "full after", "boots a second", "median ms", "p99", "MiB each", "gateway + pool, MiB")
     return _table(head, rows)
+
+
+def _boot(found: Mapping[str, Any]) -> str:
+    rows = []
+    for name, one in found["options"].items():
+        first = not one["loses"]
+        cells = [f"{one[phase]['value']:.1f}" if first else _signed(one[phase]) for phase in boot_cost.PHASES]
+        rows.append([f"**{name}**" if first else name, *cells, one["loses"]])
+    return f"{found['rounds']} rounds.\n\n" + _table(("ms", *boot_cost.PHASES, "what a sandbox would lose"), rows)
+
+
+def _signed(phase: Mapping[str, float]) -> str:
+    return f"{phase['difference']:+.1f} ± {phase['error']:.1f}"
 
 
 def _calm(found: Mapping[str, Any]) -> str:

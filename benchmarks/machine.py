@@ -44,6 +44,12 @@ def busy_share(seconds: float = 3.0) -> float:
     return 1 - idle / sum(spent) if sum(spent) else 0.0
 
 
+def busy_s() -> float:
+    """Seconds that all the processors together were busy, since the machine started; in steps of 10 ms."""
+    ticks = _ticks()
+    return (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")
+
+
 def _ticks() -> list[int]:
     return [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
 
