@@ -177,6 +177,10 @@ class DockerEngine:
             self._example = (container_id, cgroup)
         return cgroup, pid
 
+    def unpin(self, image: str) -> None:
+        """What `image` was is gone: the next start looks it up anew."""
+        self._images.pop(image, None)
+
     async def pinned(self, image: str, connection: Connection) -> str:
         """Digest of `image`, looked up once: a pool does not mix two builds of one image."""
         if image not in self._images:

@@ -13,7 +13,7 @@ from pool.cgroup import UNSEEN
 from pool.container_calls import remove
 from pool.docker_container import DockerContainer
 from pool.engine import EngineError
-from pool.engine_api import Connection, doing
+from pool.engine_api import Connection, NotFound, doing
 from pool.first_process import FirstProcess
 from pool.freezer import CgroupFreezer
 from pool.template import Template
@@ -48,7 +48,7 @@ async def start(
     with doing("starting a container"), engine.api.connection(_CALL_TIMEOUT_S) as connection:
         try:
             config = configure(await engine.pinned(template.image, connection))
-            container_id: str = (await connection.post("containers", "create", body=config, name=name))["Id"]
+            container_id = await _created(engine, connection, name, template.image, config)
             # Attached before the start, or the first frame could be lost.
             with engine.api.connection(_CALL_TIMEOUT_S) as attached:
                 stream = await attached.hijack("containers", container_id, "attach", stdin="1", stdout="1", stream="1")
@@ -72,6 +72,16 @@ async def start(
             with anyio.CancelScope(shield=True):
                 await _undo(connection, name)
             raise
+
+
+async def _created(
+    engine: DockerEngine, connection: Connection, name: str, image: str, config: dict[str, object]
+) -> str:
+    try:
+        return str((await connection.post("containers", "create", body=config, name=name))["Id"])
+    except NotFound as error:  # what else could be missing? When it is made anew, no restart shall be needed
+        engine.unpin(image)
+        raise EngineError("image_missing", f"image {image} is not there any more: {error}") from error
 
 
 async def _undo(connection: Connection, name: str) -> None:

@@ -349,6 +349,9 @@ class WarmPool:
                 await self._shared.traffic.lull(self._boot_may_wait)
                 turn = self._probe if self._backoff.failures else self._shared.boots
                 await turn.acquire()
+                if self._backoff.failures and turn is not self._probe:  # one has failed while we waited
+                    turn.release()
+                    continue
                 if self._missing() <= 0:  # somebody stopped waiting while we did
                     turn.release()
                     break
