@@ -29,6 +29,8 @@ _CALL_TIMEOUT_S = 30
 _SOCKET_BYTES = 16 << 20
 #: How long a start that failed or was cancelled may take to remove what it had made. Of a hung engine it is then left.
 _UNDO_S = 5.0
+#: Of it, how long the call that was under way may take to end. What an even later one makes is the census's to find.
+_FINISH_S = 2.0
 
 
 async def start(
@@ -88,8 +90,9 @@ async def _undo(connection: Connection, name: str) -> None:
     why: object = f"the engine did not answer within {_UNDO_S:g} s"
     with anyio.move_on_after(_UNDO_S):
         try:
-            with contextlib.suppress(EngineError):
+            with anyio.move_on_after(_FINISH_S), contextlib.suppress(EngineError):
                 await connection.finish()  # before that, there may be nothing to remove yet
+            connection.close()  # an answer that is still due must not be taken for the removal's
             await remove(connection, name)
             return
         except EngineError as error:

@@ -59,7 +59,7 @@ class EngineProxy:
         self.faults: dict[str, Fault] = {}
         self.calls: Counter[str] = Counter()
         self._engine = engine
-        self._used: Counter[str] = Counter()
+        self.used: Counter[str] = Counter()
         self._connections: set[asyncio.Task[None]] = set()  # the loop itself keeps no hold of its tasks
 
     @property
@@ -94,7 +94,7 @@ class EngineProxy:
         """`faults` by call, until the end of the block."""
         for call in faults:
             assert call in _CALLS
-            self._used[call] = 0
+            self.used[call] = 0
         self.faults = faults
         try:
             yield
@@ -103,9 +103,9 @@ class EngineProxy:
 
     def _fault_for(self, call: str, target: str) -> Fault:
         fault = self.faults.get(call)
-        if fault is None or fault.path not in target or (fault.times is not None and self._used[call] >= fault.times):
+        if fault is None or fault.path not in target or (fault.times is not None and self.used[call] >= fault.times):
             return Fault()
-        self._used[call] += 1
+        self.used[call] += 1
         return fault
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
