@@ -29,6 +29,9 @@ ANSWERED_S = WAIT_S + TIMEOUT_S + 1.0
 GONE_S = 10.0
 #: Promise 4: at target again. A boot takes half a second here, and boots are put off for 15 s at most.
 BACK_S = 20.0
+#: A question to the engine, a listing, a caller's connection that is just going away. All tests share one Petri, so what
+#: leaks a little at each comes to more.
+_MORE_DESCRIPTORS = 3
 #: Codes that say that the fault was ours.
 OURS = {"sandbox_lost", "pool_unavailable", "pool_timeout", "too_many_waiting", "draining", "internal_error"}
 
@@ -76,6 +79,7 @@ class Site(Petri):
 
     second: SecondEngine
     proxy: EngineProxy
+    usual_descriptors: dict[str, int]
 
     @classmethod
     @contextlib.contextmanager
@@ -98,6 +102,9 @@ class Site(Petri):
         try:
             site.start("pool", "gateway")
             site.wait_until_full()
+            assert site.ask().status == 200
+            site.wait_until_full()
+            site.usual_descriptors = site.descriptors()
             yield site
             site.stop()
         finally:
@@ -204,6 +211,9 @@ class Site(Petri):
         found += [f"shim of {one[:12]}" for one in self.second.shims().keys() - alive]
         found += [f"cgroup {one}" for one in self.second.cgroups() if Path(one).name not in alive]
         merged = [one for one in self.second.mounts() if one.endswith("/merged")]
+        for name, open_now in self.descriptors().items():
+            if open_now > self.usual_descriptors[name] + _MORE_DESCRIPTORS:
+                found.append(f"{name} has {open_now} descriptors, usually {self.usual_descriptors[name]}")
         found += [] if len(merged) <= number else [f"{len(merged)} mounts for {number} ready sandboxes"]
         return found
 
