@@ -29,8 +29,8 @@ ANSWERED_S = WAIT_S + TIMEOUT_S + 1.0
 GONE_S = 10.0
 #: Promise 4: at target again. A boot takes half a second here, and boots are put off for 15 s at most.
 BACK_S = 20.0
-#: A question to the engine, a listing, a caller's connection that is just going away. All tests share one Petri, so what
-#: leaks a little at each comes to more.
+#: A question to the engine, a listing, a caller's connection that is just going away. All tests share one Petri, so
+#: what leaks a little at each comes to more.
 _MORE_DESCRIPTORS = 3
 #: Codes that say that the fault was ours.
 OURS = {"sandbox_lost", "pool_unavailable", "pool_timeout", "too_many_waiting", "draining", "internal_error"}
