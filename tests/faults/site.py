@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import docker
@@ -64,14 +64,6 @@ class Answer:
     @property
     def code(self) -> str | None:
         return self.body.get("code")
-
-
-@dataclass
-class Callers:
-    """Some callers that send one run after the other, until they are told to stop."""
-
-    answers: list[Answer] = field(default_factory=list)
-    stop: threading.Event = field(default_factory=threading.Event)
 
 
 class Site(Petri):
