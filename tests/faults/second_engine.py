@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,6 +42,7 @@ class SecondEngine:
         self.data = directory / "data"
         self.cgroup_parent = f"petri-faults-{os.getpid()}"
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.dockerd_was_killed = False
         self._containerd_socket = directory / "containerd.sock"
         self._ballast = self.data / "ballast"
 
@@ -91,6 +93,7 @@ class SecondEngine:
         if name == "containerd":
             self._containerd_socket.unlink(missing_ok=True)  # so that its successor's is told from it
         else:
+            self.dockerd_was_killed = True
             (self.directory / "dockerd.pid").unlink(missing_ok=True)  # its number may be another's by the next start
 
     def answers(self) -> bool:
@@ -116,16 +119,27 @@ class SecondEngine:
 
     @contextlib.contextmanager
     def full(self) -> Iterator[None]:
-        """Not a byte more can be written to the data meanwhile."""
+        """Not a byte more can be written to the data meanwhile: what containers that go give back is taken at once."""
+        stop, is_full = threading.Event(), threading.Event()
+
+        def fill() -> None:
+            with self._ballast.open("wb", buffering=0) as file:
+                while not stop.is_set():
+                    for size in (1 << 20, 4096, 512):
+                        with contextlib.suppress(OSError):
+                            while file.write(b"\0" * size) and not stop.is_set():
+                                pass
+                    is_full.set()
+                    stop.wait(0.01)
+
+        thread = threading.Thread(target=fill)
+        thread.start()
         try:
-            with contextlib.suppress(OSError), self._ballast.open("wb", buffering=0) as file:
-                while True:
-                    file.write(b"\0" * (1 << 20))
-            with contextlib.suppress(OSError), self._ballast.open("ab", buffering=0) as file:
-                while True:
-                    file.write(b"\0" * 512)
+            assert is_full.wait(30)
             yield
         finally:
+            stop.set()
+            thread.join()
             self._ballast.unlink()
 
     # -- census -----------------------------------------------------------------------------------------------------
@@ -138,6 +152,13 @@ class SecondEngine:
     def shims(self) -> dict[str, int]:
         """Container id to the pid of the shim that is there for it."""
         return {words[words.index("-id") + 1]: pid for pid, words in self._processes() if "-id" in words}
+
+    def supervises(self, shim: int) -> bool:
+        """Whether it has a process to be there for."""
+        try:
+            return bool(Path(f"/proc/{shim}/task/{shim}/children").read_text().strip())
+        except OSError:
+            return False
 
     def mounts(self) -> set[str]:
         lines = Path("/proc/self/mountinfo").read_text().splitlines()

@@ -15,7 +15,7 @@ FAULTS = (
     Fault(status=500),
     Fault(status=409),
     Fault(status=404),
-    Fault(delay_s=1.0),
+    Fault(delay_s=0.5),
     Fault(drop=True),
     Fault(drop=True, after=True),
 )
