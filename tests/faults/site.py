@@ -200,7 +200,7 @@ class Site(Petri):
         alive = set(self.containers().values())
         number = self.pool["ready"]
         found = [] if len(alive) == number else [f"{len(alive)} containers for {number} ready sandboxes"]
-        # A dockerd that is killed in the middle of a removal forgets the shim (docs/reliability.md): empty, it may stay.
+        # A dockerd killed in the middle of a removal forgets the shim (docs/reliability.md): empty, it may stay.
         found += [
             f"shim of {one[:12]}"
             for one, shim in self.second.shims().items()

@@ -63,8 +63,8 @@ def test_asked_to_stop_under_load_it_finishes_what_runs_and_refuses_what_is_new(
     pool.send_signal(signal.SIGTERM)
     assert pool.wait(20) == 0
     assert not site.containers()
-    assert not site.second.shims()
-    assert not site.second.cgroups()
+    eventually(lambda: not site.second.shims() or site.second.dockerd_was_killed, "every shim has ended", 10)
+    eventually(lambda: not site.second.cgroups(), "every cgroup is gone", 10)
 
 
 def test_a_pool_daemon_that_starts_before_its_engine_waits_for_it(site: Site):
