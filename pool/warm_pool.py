@@ -462,6 +462,8 @@ class WarmPool:
             return self._failing()
         if trouble := self._shared.health.trouble:
             return trouble
+        if (quarantined := len(self._removals.quarantined)) >= self.template.max_sandboxes:
+            return f"{quarantined} sandboxes are quarantined: the engine does not remove them"
         if self._size.target > 0 and not self._ready and not self._count(State.LEASED):
             return f"0 of {self._size.target} ready, {self._count(State.BOOTING)} booting"
         return None

@@ -74,6 +74,7 @@ async def test_the_quarantined_take_no_room_until_they_are_as_many_as_there_may_
             await anyio.sleep(60)
         assert len(w.engine.containers) == 4
         assert w.now.ready == 0
+        assert "4 sandboxes are quarantined" in (w.now.trouble or "")
         w.engine.faults = {}
         await w.until_ready(1)
 
