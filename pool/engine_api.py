@@ -262,6 +262,8 @@ def _fault(status: int, content: bytes) -> EngineError:
         return NotFound("not_found", message)
     if status == 409:
         return Conflict("conflict", message)
+    if status == 503:  # what it needs for this, containerd above all, is not there
+        return EngineError("unavailable", message)
     return EngineError("refused", f"{status} {message}")
 
 

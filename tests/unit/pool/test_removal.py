@@ -120,7 +120,7 @@ async def test_a_template_that_does_not_boot_holds_up_no_other():
             assert numbers(fleet)["good"].trouble is None
 
 
-@pytest.mark.parametrize("reason", ["engine_down", "engine_timeout", "refused"])
+@pytest.mark.parametrize("reason", ["engine_down", "engine_timeout", "unavailable", "refused"])
 async def test_an_engine_that_does_not_reach_its_containers_ends_readiness_and_then_is_well_again(world, reason):
     async with world(target=1) as w:
         await w.until_ready(1)
@@ -138,6 +138,14 @@ async def test_an_engine_that_hangs_when_it_is_asked_ends_readiness(world):
         w.engine.gates["reach"] = gate = anyio.Event()
         await so(lambda: "no answer within" in (w.now.trouble or ""))
         gate.set()
+
+
+async def test_an_engine_that_is_unavailable_at_the_first_question_goes_on_being_asked(world):
+    async with world(target=1) as w:
+        w.engine.faults = {"reach": EngineError("unavailable", "containerd is away")}
+        await so(lambda: "does not reach its containers" in (w.now.trouble or ""))
+        w.engine.faults = {}
+        await so(lambda: w.now.trouble is None)
 
 
 async def test_an_engine_that_cannot_be_asked_is_well_as_long_as_it_boots(world):
