@@ -250,14 +250,14 @@ async def test_an_image_that_was_removed_is_looked_up_anew(slow):
     slow.failing = {"create"}
     for lookups in (1, 2):
         with pytest.raises(EngineError) as raised:
-            await engine.start("sb_1", TEMPLATE, 0)
+            await engine.start("sb_1", TEMPLATE, 0, background=False)
         assert raised.value.reason == "image_missing"
         assert slow.calls.count("image") == lookups
 
 
 async def test_a_removal_that_is_under_way_already_is_not_believed_before_the_container_is_gone(slow):
     engine = engine_over(slow)
-    container = await engine.start("sb_1", TEMPLATE, 0)
+    container = await engine.start("sb_1", TEMPLATE, 0, background=False)
     slow.conflicts = 2
     await engine.destroy(container)
     assert slow.calls.count("remove") == 3
@@ -267,7 +267,7 @@ async def test_a_removal_that_is_under_way_already_is_not_believed_before_the_co
 async def test_a_removal_that_stays_under_way_has_failed_in_the_end(slow, monkeypatch):
     monkeypatch.setattr("pool.container_calls.REMOVE_TIMEOUT_S", 0.2)
     engine = engine_over(slow)
-    container = await engine.start("sb_1", TEMPLATE, 0)
+    container = await engine.start("sb_1", TEMPLATE, 0, background=False)
     slow.conflicts = 1000
     with pytest.raises(EngineError, match="in progress"):
         await engine.destroy(container)

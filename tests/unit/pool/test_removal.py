@@ -99,10 +99,10 @@ async def test_a_template_that_does_not_boot_holds_up_no_other():
     good = Template(name="good", language="python", image="good", target=2, boot_timeout_s=5.0)
 
     class Selective(FakeEngine):
-        async def start(self, sandbox_id, template, slot):
+        async def start(self, sandbox_id, template, slot, *, background):
             if template.name == "bad":
                 await anyio.sleep_forever()
-            return await super().start(sandbox_id, template, slot)
+            return await super().start(sandbox_id, template, slot, background=background)
 
     async with Selective().running() as engine:
         async with Fleet(engine, [bad, good], PoolSettings(boots_at_once=2)).running() as fleet:
