@@ -12,6 +12,7 @@ import anyio
 from gateway.events import RUN_ENDED, RunNames
 from gateway.metrics import LOST, Metrics
 from gateway.outcomes import status_of
+from gateway.overdue import stands_still
 from gateway.pool_client import Lease
 from gateway.problems import Fault, SandboxLost, invalid, of_not_executed
 from pool.engine import Usage
@@ -29,12 +30,16 @@ log = logging.getLogger(__name__)
 #: In the log, of what was refused by the sandbox before any of it ran.
 _NOT_EXECUTED = "not_executed"
 #: Beyond the time that the daemon lets a caller wait, for it to say so.
-_POOL_SLACK_S = 2.0
+_POOL_SLACK_S = 1.0
 #: For the host's counters, after the run. They are one small file's worth; a daemon that takes longer is in trouble,
 #: and the answer goes out without them.
 _USAGE_WITHIN_S = 0.2
 #: The same after the agent's death. Its counters go with it, and then the engine is asked until it has noticed.
 _USAGE_OF_THE_DEAD_WITHIN_S = 2.0
+#: The same after the run's deadline: an answer is promised a second after that, and 0.7 s of it are over.
+_USAGE_WHEN_OVERDUE_S = 0.1
+#: A run's deadline and this are when its answer must be on its way.
+_ANSWER_WITHIN_S = 0.9
 
 
 class Pool(Protocol):
@@ -67,7 +72,7 @@ class OomKills:
     """The host's count of out-of-memory kills in one leased sandbox."""
 
     def __init__(self, pool: Pool, lease: Lease) -> None:
-        self._pool = pool
+        self.pool = pool
         self._lease = lease
         self._seen = 0
 
@@ -75,7 +80,7 @@ class OomKills:
         """Since it was asked last. False where the host cannot tell, or the pool does not answer."""
         kills = self._seen
         with anyio.move_on_after(within_s), suppress(PoolError):
-            kills = (await self._pool.usage(self._lease)).oom_kills
+            kills = (await self.pool.usage(self._lease)).oom_kills
         rose, self._seen = kills > self._seen, kills
         return rose
 
@@ -95,6 +100,7 @@ async def conduct(
     """
     status: str | None = "cancelled"
     outcome: Outcome | None = None
+    answer_by = anyio.current_time() + execution.timeout_s + _ANSWER_WITHIN_S
     try:
         if not lease.channel.is_quiet():
             status = LOST
@@ -103,7 +109,8 @@ async def conduct(
             outcome = await execute(channel or lease.channel, execution)
         except Died as error:
             # The kernel may have taken the agent, when a guest had made itself smaller than it.
-            if not await oom_kills.rose(_USAGE_OF_THE_DEAD_WITHIN_S):
+            left_s = answer_by - anyio.current_time()
+            if not await oom_kills.rose(min(max(left_s, _USAGE_WHEN_OVERDUE_S), _USAGE_OF_THE_DEAD_WITHIN_S)):
                 status = LOST
                 raise SandboxLost(str(error), ran=True) from error
             outcome = replace(error.outcome, oom=True)
@@ -116,8 +123,12 @@ async def conduct(
         except (ChannelClosed, RunnerProtocolError) as error:
             status = LOST
             raise SandboxLost(str(error), ran=True) from error
-        if outcome.exit_code != 0 and not outcome.oom and await oom_kills.rose():
+        asked_within_s = _USAGE_WHEN_OVERDUE_S if outcome.overdue else _USAGE_WITHIN_S
+        if outcome.exit_code != 0 and not outcome.oom and await oom_kills.rose(asked_within_s):
             outcome = replace(outcome, oom=True)
+        if outcome.overdue and not outcome.oom and await stands_still(oom_kills.pool, lease):
+            status = LOST
+            raise SandboxLost("nothing was heard of it after the run's time was over", ran=True)
         status = status_of(outcome)
         metrics.run_took(lease.template, outcome.duration_s)
         return outcome

@@ -72,6 +72,7 @@ POOLS_ANSWER = {
             "booting": 0,
             "leased": 1,
             "doomed": 0,
+            "quarantined": 0,
             "waiting": 0,
             "refill_per_s": 5.2,
             "image": "sha256:9f1c…",

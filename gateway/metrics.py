@@ -125,6 +125,9 @@ def _pool(stats: PoolStats) -> Iterator[Metric]:
     boot_time = GaugeMetricFamily(
         "petri_pool_boot_time_seconds", "What a boot takes, lately; sets the target.", labels=["template"]
     )
+    quarantined = GaugeMetricFamily(
+        "petri_quarantined_sandboxes", "Containers that the engine has failed to remove.", labels=["template"]
+    )
     waiting = GaugeMetricFamily("petri_pool_waiting", "Callers that wait for a sandbox.", labels=["template"])
     refill = GaugeMetricFamily(
         "petri_pool_refill_per_second", "Sandboxes that become ready while they are wanted.", labels=["template"]
@@ -142,6 +145,7 @@ def _pool(stats: PoolStats) -> Iterator[Metric]:
         target.add_metric([pool.template], pool.target)
         arrivals.add_metric([pool.template], pool.sizing.arrivals_per_s)
         boot_time.add_metric([pool.template], pool.sizing.boot_s)
+        quarantined.add_metric([pool.template], pool.quarantined)
         waiting.add_metric([pool.template], pool.waiting)
         refill.add_metric([pool.template], math.nan if pool.refill_per_s is None else pool.refill_per_s)
         for reason, count in pool.refusals.items():
@@ -158,6 +162,7 @@ def _pool(stats: PoolStats) -> Iterator[Metric]:
         target,
         arrivals,
         boot_time,
+        quarantined,
         waiting,
         refill,
         leases,

@@ -257,6 +257,7 @@ class PoolAnswer(_Sent):
     booting: int
     leased: int
     doomed: int
+    quarantined: int = Field(description="of the doomed, those that the engine has failed to remove; tried again")
     waiting: int
     refill_per_s: float | None = Field(description="become ready per second while they are wanted; null: not measured")
     image: str

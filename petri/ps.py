@@ -10,7 +10,7 @@ import click
 
 from petri.client import Client
 
-_POOL = ("template", "target", "ready", "booting", "leased", "doomed", "waiting", "freezer")
+_POOL = ("template", "target", "ready", "booting", "leased", "doomed", "quarantined", "waiting", "freezer")
 _SANDBOX = ("id", "template", "state", "seconds", "reason", "session", "expires_at")
 
 

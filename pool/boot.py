@@ -36,6 +36,8 @@ async def boot(engine: Engine, sandbox: Sandbox, *, background: bool) -> None:
             raise BootFailed("language", f"{template.image} runs {hello.language}, not {template.language}")
         sandbox.container.to_foreground()
         await sandbox.container.freeze()
+    if deadline.cancelled_caught and sandbox.container is None:
+        raise BootFailed("engine_timeout", f"the engine started no container within {template.boot_timeout_s:g} s")
     if deadline.cancelled_caught:
         raise BootFailed("timeout", f"no HELLO within {template.boot_timeout_s:g} s")
 

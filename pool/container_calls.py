@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from typing import Any
 
+import anyio
+
+from pool.engine import EngineError
 from pool.engine_api import Conflict, Connection, NotFound
+
+#: For a removal, one that somebody else began included. The engine itself gives up a kill after about 12 s.
+REMOVE_TIMEOUT_S = 20.0
+#: Between looks at a removal that somebody else began. It takes some 50 ms.
+_LOOK_AGAIN_S = 0.05
 
 
 async def state_of(connection: Connection, container_id: str) -> dict[str, Any]:
@@ -23,6 +30,19 @@ async def labelled(connection: Connection, *labels: str) -> list[dict[str, Any]]
 
 
 async def remove(connection: Connection, container: str) -> None:
-    """Kill and remove, by id or name. Gone already, or on its way out already, is what was wanted."""
-    with contextlib.suppress(NotFound, Conflict):
-        await connection.delete("containers", container, force="1", v="1")
+    """Kill and remove, by id or name. Gone already is what was wanted.
+
+    On its way out already is not gone yet, and may fail yet: it is waited for, as long as a removal may take.
+    """
+    why = EngineError("engine_timeout", f"not removed within {REMOVE_TIMEOUT_S:g} s")
+    with anyio.move_on_after(REMOVE_TIMEOUT_S):
+        while True:
+            try:
+                await connection.delete("containers", container, force="1", v="1")
+                return
+            except NotFound:
+                return
+            except Conflict as conflict:
+                why = conflict
+            await anyio.sleep(_LOOK_AGAIN_S)
+    raise why

@@ -17,12 +17,13 @@ import anyio
 
 from pool import process_lock
 from pool.cgroup import Cgroup, Hierarchy
-from pool.container_calls import labelled, remove, state_of
+from pool.container_calls import REMOVE_TIMEOUT_S, labelled, remove, state_of
 from pool.container_config import LABEL_BOOT, LABEL_HOST, LABEL_LOCK, LABEL_POOL, LABEL_SANDBOX, Owner, container_config
 from pool.docker_container import DockerContainer
 from pool.docker_start import start
 from pool.engine import EngineError, EngineFacts, Usage
-from pool.engine_api import Address, Connection, EngineApi, NotFound, doing
+from pool.engine_api import Address, Conflict, Connection, EngineApi, NotFound, doing
+from pool.first_process import FirstProcess
 from pool.freezer import CgroupFreezer
 from pool.runtimes import RUNC, family
 from pool.settings import PoolSettings
@@ -32,11 +33,11 @@ log = logging.getLogger(__name__)
 
 #: Deadline of one call that asks or pauses.
 _CALL_TIMEOUT_S = 30
-#: Deadline of one call that removes something. The engine itself gives up a kill after about 12 s.
-_REMOVE_TIMEOUT_S = 20
 #: How long the engine may take to notice that a container has ended, and between looks. It takes some 20 ms.
 _NOTICES_S = 2.0
 _LOOK_AGAIN_S = 0.02
+#: Containers of dead pools that are removed at once. More make an engine slower than it is quicker.
+_SWEPT_AT_ONCE = 4
 #: What `petri images build` makes.
 _OWN_IMAGES = frozenset(f"petri/{language}" for language in PROGRAMS)
 
@@ -94,9 +95,19 @@ class DockerEngine:
                 container.freezer.thaw()
             elif container.paused:
                 await self.unpause(container.id)
-        with doing("removing a container"), self.api.connection(_REMOVE_TIMEOUT_S) as connection:
-            await remove(connection, container.id)
+        try:
+            with doing("removing a container"), self.api.connection(REMOVE_TIMEOUT_S) as connection:
+                await remove(connection, container.id)
+        except BaseException:
+            container.kill()  # what ran in it ends, even if the engine does not come to it for a while
+            raise
         container.close()
+
+    async def reach(self, container: Any) -> None:
+        # Its processes: nothing of that is in dockerd's own memory, unlike what it says to an inspect or a ping.
+        with doing("looking into a container"), self.api.connection(_CALL_TIMEOUT_S) as connection:
+            with contextlib.suppress(NotFound, Conflict):
+                await connection.get("containers", container.id, "top")
 
     async def ours(self) -> set[str]:
         labels = [f"{LABEL_POOL}={self._owner.pool}", f"{LABEL_HOST}={self._owner.host}"]
@@ -105,9 +116,9 @@ class DockerEngine:
 
     async def remove_orphan(self, sandbox_id: str) -> None:
         labels = [f"{LABEL_BOOT}={self._owner.boot}", f"{LABEL_SANDBOX}={sandbox_id}"]
-        with doing("removing an orphan"), self.api.connection(_REMOVE_TIMEOUT_S) as connection:
+        with doing("removing an orphan"), self.api.connection(REMOVE_TIMEOUT_S) as connection:
             for one in await labelled(connection, *labels):
-                await self._thaw_stranger(connection, one["Id"])
+                await self._end_stranger(connection, one["Id"])
                 await remove(connection, one["Id"])
 
     async def pause(self, container_id: str) -> None:
@@ -166,6 +177,10 @@ class DockerEngine:
             self._example = (container_id, cgroup)
         return cgroup, pid
 
+    def unpin(self, image: str) -> None:
+        """What `image` was is gone: the next start looks it up anew."""
+        self._images.pop(image, None)
+
     async def pinned(self, image: str, connection: Connection) -> str:
         """Digest of `image`, looked up once: a pool does not mix two builds of one image."""
         if image not in self._images:
@@ -179,35 +194,58 @@ class DockerEngine:
         return self._images[image]
 
     async def sweep(self) -> int:
-        swept = 0
-        with doing("sweeping"), self.api.connection(_REMOVE_TIMEOUT_S) as connection:
-            for one in await labelled(connection, f"{LABEL_HOST}={self._owner.host}"):
-                labels = one["Labels"]
-                if labels.get(LABEL_BOOT) == self._owner.boot:
-                    continue
-                # Our own lock is ours, so another boot under our name is dead; under another name, its lock tells.
-                lock = labels.get(LABEL_LOCK, "")
-                if lock != self._owner.lock and process_lock.is_held(Path(lock)):
-                    continue
-                try:
-                    await self._thaw_stranger(connection, one["Id"])
-                    await remove(connection, one["Id"])
-                except EngineError as error:  # the others are to go all the same
-                    log.warning("container %s, of a pool that is dead, was not removed: %s", one["Id"][:12], error)
-                else:
-                    swept += 1
-        return swept
+        with doing("sweeping"), self.api.connection(REMOVE_TIMEOUT_S) as connection:
+            found = await labelled(connection, f"{LABEL_HOST}={self._owner.host}")
+        dead = [one["Id"] for one in found if self._is_of_the_dead(one["Labels"])]
+        turns, swept = anyio.Semaphore(_SWEPT_AT_ONCE), list[str]()
 
-    async def _thaw_stranger(self, connection: Connection, container_id: str) -> None:
-        """Best effort, for a container of a pool that died: see `destroy`."""
-        with contextlib.suppress(OSError, EngineError):
+        async def sweep_one(container_id: str) -> None:
+            async with turns:
+                with self.api.connection(REMOVE_TIMEOUT_S) as connection:
+                    try:
+                        await self._end_stranger(connection, container_id)
+                        await remove(connection, container_id)
+                    except EngineError as error:  # the others are to go all the same
+                        log.warning("container %s, of a dead pool, was not removed: %s", container_id[:12], error)
+                    else:
+                        swept.append(container_id)
+
+        async with anyio.create_task_group() as tasks:
+            for container_id in dead:
+                tasks.start_soon(sweep_one, container_id)
+        if len(swept) < len(dead):
+            raise EngineError("sweeping", f"{len(dead) - len(swept)} of {len(dead)} containers of dead pools are left")
+        return len(swept)
+
+    def _is_of_the_dead(self, labels: dict[str, str]) -> bool:
+        """Whether a container belongs to no living pool."""
+        if labels.get(LABEL_BOOT) == self._owner.boot:
+            return False
+        # Our own lock is ours, so another boot under our name is dead; under another name, its lock tells.
+        lock = labels.get(LABEL_LOCK, "")
+        return lock == self._owner.lock or not process_lock.is_held(Path(lock))
+
+    async def _end_stranger(self, connection: Connection, container_id: str) -> None:
+        """Best effort, for a container of a pool that died: let it go on, see `destroy`, and end.
+
+        An engine that was started again meanwhile may take ten seconds over a container that ends by itself in the
+        moment in which it is to be killed. So it is ended first, and removed when the engine has noticed.
+        """
+        with contextlib.suppress(OSError, EngineError), contextlib.ExitStack() as held:
             state = await state_of(connection, container_id)
             if state.get("Paused"):
                 await connection.post("containers", container_id, "unpause")
-            if pid := state["Pid"]:
-                freezer = CgroupFreezer.of(Cgroup.of_container(container_id, pid, self._hierarchy))
-                freezer.thaw()
-                freezer.close()
+            if not (pid := state["Pid"]):
+                return
+            process = FirstProcess(pid)
+            held.callback(process.close)
+            freezer = CgroupFreezer.of(Cgroup.of_container(container_id, pid, self._hierarchy))
+            held.callback(freezer.close)
+            freezer.thaw()
+            process.kill()
+            with anyio.move_on_after(_NOTICES_S):
+                while (await state_of(connection, container_id))["Running"]:  # noqa: ASYNC110 - nothing else tells
+                    await anyio.sleep(_LOOK_AGAIN_S)
 
 
 def remedy_for_missing(image: str) -> str:

@@ -13,7 +13,7 @@ from pool.cgroup import UNSEEN
 from pool.container_calls import remove
 from pool.docker_container import DockerContainer
 from pool.engine import EngineError
-from pool.engine_api import Connection, doing
+from pool.engine_api import Connection, NotFound, doing
 from pool.first_process import FirstProcess
 from pool.freezer import CgroupFreezer
 from pool.template import Template
@@ -29,6 +29,8 @@ _CALL_TIMEOUT_S = 30
 _SOCKET_BYTES = 16 << 20
 #: How long a start that failed or was cancelled may take to remove what it had made. Of a hung engine it is then left.
 _UNDO_S = 5.0
+#: Of it, how long the call that was under way may take to end. What an even later one makes is the census's to find.
+_FINISH_S = 2.0
 
 
 async def start(
@@ -48,7 +50,7 @@ async def start(
     with doing("starting a container"), engine.api.connection(_CALL_TIMEOUT_S) as connection:
         try:
             config = configure(await engine.pinned(template.image, connection))
-            container_id: str = (await connection.post("containers", "create", body=config, name=name))["Id"]
+            container_id = await _created(engine, connection, name, template.image, config)
             # Attached before the start, or the first frame could be lost.
             with engine.api.connection(_CALL_TIMEOUT_S) as attached:
                 stream = await attached.hijack("containers", container_id, "attach", stdin="1", stdout="1", stream="1")
@@ -74,12 +76,23 @@ async def start(
             raise
 
 
+async def _created(
+    engine: DockerEngine, connection: Connection, name: str, image: str, config: dict[str, object]
+) -> str:
+    try:
+        return str((await connection.post("containers", "create", body=config, name=name))["Id"])
+    except NotFound as error:  # what else could be missing? When it is made anew, no restart shall be needed
+        engine.unpin(image)
+        raise EngineError("image_missing", f"image {image} is not there any more: {error}") from error
+
+
 async def _undo(connection: Connection, name: str) -> None:
     why: object = f"the engine did not answer within {_UNDO_S:g} s"
     with anyio.move_on_after(_UNDO_S):
         try:
-            with contextlib.suppress(EngineError):
+            with anyio.move_on_after(_FINISH_S), contextlib.suppress(EngineError):
                 await connection.finish()  # before that, there may be nothing to remove yet
+            connection.close()  # an answer that is still due must not be taken for the removal's
             await remove(connection, name)
             return
         except EngineError as error:

@@ -88,8 +88,18 @@ class Engine(Protocol):
         """Thaw, kill and remove it. Already gone is success."""
         ...
 
+    async def reach(self, container: Container) -> None:
+        """Go all the way to a container that runs, and back; an `EngineError` when the engine cannot.
+
+        One that has ended meanwhile is no failure.
+        """
+        ...
+
     async def sweep(self) -> int:
-        """Remove containers with our label that belong to no living pool; how many. Never adopts one."""
+        """Remove containers with our label that belong to no living pool; how many. Never adopts one.
+
+        An `EngineError` when some would not go; the others are removed all the same.
+        """
         ...
 
     async def ours(self) -> set[str]:

@@ -101,7 +101,10 @@ class EngineApi:
 
 
 class Connection:
-    """Calls one after the other. Connects with the first. `close` at the end, or in the middle of a call."""
+    """Calls one after the other. Connects with the first, and again after one that the connection did not survive.
+
+    `close` at the end, or in the middle of a call.
+    """
 
     def __init__(self, address: Address, prefix: str, timeout_s: float) -> None:
         self._address = address
@@ -147,12 +150,17 @@ class Connection:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+        self._answer = None
 
     async def _ask(self, method: str, path: tuple[str, ...], query: dict[str, str], body: object = None) -> Any:
         with _faults(), anyio.fail_after(self._timeout_s):
             content = b"" if body is None else to_json(body)
             kind = b"" if body is None else b"Content-Type: application/json\r\n"
-            await self._send(method, path, query, b"%bContent-Length: %d\r\n" % (kind, len(content)), content)
+            try:
+                await self._send(method, path, query, b"%bContent-Length: %d\r\n" % (kind, len(content)), content)
+            except OSError:
+                self.close()
+                raise
             self._answer = _Answer()
             return await self._received()
 
@@ -178,8 +186,12 @@ class Connection:
     async def _received(self) -> Any:
         answer, sock = self._answer, self._socket
         assert answer is not None and sock is not None
-        while not answer.is_whole:
-            answer.parser.feed_data(await _receive(sock))
+        try:
+            while not answer.is_whole:
+                answer.parser.feed_data(await _receive(sock))
+        except (OSError, httptools.HttpParserError):
+            self.close()
+            raise
         self._answer = None
         if not answer.parser.should_keep_alive():
             self.close()
@@ -250,6 +262,8 @@ def _fault(status: int, content: bytes) -> EngineError:
         return NotFound("not_found", message)
     if status == 409:
         return Conflict("conflict", message)
+    if status == 503:  # what it needs for this, containerd above all, is not there
+        return EngineError("unavailable", message)
     return EngineError("refused", f"{status} {message}")
 
 

@@ -1,7 +1,8 @@
-"""See whether a frozen container's first process was killed meanwhile."""
+"""See whether a frozen container's first process was killed meanwhile; and kill it."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from pathlib import Path
@@ -21,6 +22,7 @@ class FirstProcess:
 
     def __init__(self, pid: int, proc: Path = Path("/proc")) -> None:
         """Raises OSError when there is no such process."""
+        self._pid = pid
         self._fd = os.open(proc / str(pid) / "stat", os.O_RDONLY | os.O_CLOEXEC)
 
     def is_alive(self) -> bool:
@@ -30,6 +32,18 @@ class FirstProcess:
         except ProcessLookupError:
             return False
         return fields[_STATE] not in (b"Z", b"X") and not int(fields[_PENDING]) & _SIGKILL
+
+    def kill(self) -> None:
+        """And with it, as the first of its process namespace, every process in the container. Gone already is fine."""
+        if self._fd < 0:
+            return
+        with contextlib.suppress(OSError):
+            handle = os.pidfd_open(self._pid)
+            try:
+                if self.is_alive():  # still, so the number that was opened is its own and nobody else's
+                    signal.pidfd_send_signal(handle, signal.SIGKILL)
+            finally:
+                os.close(handle)
 
     def close(self) -> None:
         """Again is harmless."""

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 
 import anyio
 
-from pool.engine import Engine, EngineError, Usage
+from pool.engine import Container, Engine, EngineError, Usage
 from pool.errors import PoolUnavailable, UnknownTemplate
 from pool.events import sandbox_moved
+from pool.health import EngineHealth
 from pool.idle_watch import IdleWatch
 from pool.invariants import Invariants
+from pool.removal import Lanes
 from pool.sandbox import Change, Observer, Sandbox, State
 from pool.settings import PoolSettings
 from pool.slots import Slots
@@ -26,9 +28,15 @@ from pool.warm_pool import Shared, WarmPool
 
 log = logging.getLogger(__name__)
 
-#: How often the engine is asked for containers that we do not know. A leak is rare and an answer costs the engine a
-#: listing: 30 s is soon enough for an alert and too rare to measure.
-_CENSUS_S = 30.0
+#: How often the engine is asked for containers that we do not know: a call whose answer was lost may have made one. An
+#: answer costs the engine a listing, 2 ms.
+_CENSUS_S = 5.0
+#: The same for containers of pools that died meanwhile.
+_SWEEP_EVERY_S = 30.0
+#: For the sweep at the start. What does not go in this time would keep callers waiting: it is tried again
+#: soon, and until then.
+_SWEEP_S = 5.0
+_SWEEP_AGAIN_S = 3.0
 #: What callers are told to wait after a violated invariant: somebody has to start the pool again.
 _AFTER_A_VIOLATION_S = 30.0
 
@@ -62,13 +70,15 @@ class Fleet:
         self._slots = Slots()
         self._invariants = Invariants(lambda template: self._pools[template].holdings())
         self._watch = IdleWatch()
+        self._health = EngineHealth(engine)
         shared = Shared(
             engine=engine,
             watch=self._watch,
             traffic=Traffic(),
             boots=anyio.Semaphore(settings.boots_at_once),
             boots_at_once=settings.boots_at_once,
-            destroys=anyio.Semaphore(settings.destroys_at_once),
+            removals=Lanes.of(settings.destroys_at_once),
+            health=self._health,
             take_slot=self._slots.take,
             free_slot=self._slots.free,
             born=self._invariants.born,
@@ -78,6 +88,7 @@ class Fleet:
         }
         self._leases: dict[str, Lease] = {}
         self._unwanted = 0
+        self._is_swept = False
         self._none_leased = anyio.Event()
 
     def __repr__(self) -> str:
@@ -86,16 +97,16 @@ class Fleet:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Fleet]:
         """Sweep what dead pools left, fill, and serve until the end of the block."""
-        try:
-            swept = await self._engine.sweep()
-            if swept:
-                log.info("removed %d containers that belonged to no living pool", swept)
-        except EngineError as error:
-            log.warning("could not sweep at start: %s", error)
+        with anyio.move_on_after(_SWEEP_S) as sweeping:
+            await self._sweep()
+        if sweeping.cancelled_caught:
+            log.warning("sweeping took more than %g s, and goes on later", _SWEEP_S)
         with self._watch:
             async with anyio.create_task_group() as tasks, AsyncExitStack() as pools:
                 tasks.start_soon(self._watch.run)
+                tasks.start_soon(self._keep_sweeping)
                 tasks.start_soon(self._keep_taking_census)
+                tasks.start_soon(self._health.watch, self._a_container)
                 for pool in self._pools.values():
                     await pools.enter_async_context(pool.running(close_timeout_s=self._settings.close_s))
                 try:
@@ -214,6 +225,26 @@ class Fleet:
                 await self.take_census()
             except EngineError as error:
                 log.warning("could not count containers: %s", error)
+
+    async def _keep_sweeping(self) -> None:
+        """Of siblings that died since, and what would not go the last time."""
+        while True:
+            await anyio.sleep(_SWEEP_EVERY_S if self._is_swept else _SWEEP_AGAIN_S)
+            await self._sweep()
+
+    async def _sweep(self) -> None:
+        self._is_swept = False
+        try:
+            swept = await self._engine.sweep()
+        except EngineError as error:
+            log.warning("could not sweep: %s", error)
+            return
+        self._is_swept = True
+        if swept:
+            log.info("removed %d containers that belonged to no living pool", swept)
+
+    def _a_container(self) -> Container | None:
+        return next(filter(None, (pool.a_container() for pool in self._pools.values())), None)
 
     def _known(self) -> set[str]:
         return {sandbox_id for pool in self._pools.values() for sandbox_id in pool.ids()}

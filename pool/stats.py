@@ -69,6 +69,7 @@ class PoolSnapshot(BaseModel):
     booting: int
     leased: int
     doomed: int
+    quarantined: int  # of the doomed, those that the engine has failed to remove
     waiting: int
     refill_per_s: float | None  # become ready while they are wanted; None before enough was measured
     image: str

@@ -145,6 +145,10 @@ class FakeEngine:
         self.destroyed += 1
         self._forget(container)
 
+    async def reach(self, container: Container) -> None:
+        assert isinstance(container, FakeContainer)
+        await self.step("reach", container.id)
+
     async def sweep(self) -> int:
         await self.step("sweep", "")
         return self.swept

@@ -22,12 +22,15 @@ from anyio.abc import TaskGroup
 from pool.backoff import Backoff
 from pool.boot import BootFailed, boot
 from pool.demand import ArrivalRate, BootTime
-from pool.engine import Engine, EngineError
+from pool.engine import Container, Engine, EngineError
 from pool.errors import Draining, PoolTimeout, PoolUnavailable, TooManyWaiting
+from pool.health import EngineHealth
 from pool.idle_watch import IdleWatch
 from pool.invariants import Holdings
 from pool.messages import FINISHED
 from pool.refill import RefillRate, Returns, is_hopeless, retry_after_s
+from pool.removal import Lanes, Removals
+from pool.runtimes import RUNC, family
 from pool.sandbox import Change, Observer, Sandbox, State
 from pool.sizing import Demand, Size, size
 from pool.stats import PoolSnapshot, SandboxView, Sizing, Totals
@@ -37,9 +40,6 @@ from pool.waiting import Priority, Waiter, WaitingLine
 
 log = logging.getLogger(__name__)
 
-#: Pause before the engine is asked again to remove a container that it would not remove; doubles up to the longest.
-_RETRY_DESTROY_S = 0.5
-_RETRY_DESTROY_LONGEST_S = 30.0
 #: Between two sandboxes that are not needed any more. Slow: demand often comes back, and a boot costs more than one.
 _SHRINK_EVERY_S = 5.0
 #: POLICY: so many requests under way at once, and half as many as the pool has sandboxes, are a burst.
@@ -55,7 +55,8 @@ class Shared:
     traffic: Traffic
     boots: anyio.Semaphore  # containers that may be booting at once
     boots_at_once: int  # how many those are
-    destroys: anyio.Semaphore  # containers that may be on their way out at once
+    removals: Lanes  # containers that may be on their way out at once
+    health: EngineHealth
     take_slot: Callable[[], int]
     free_slot: Callable[[int], None]
     born: Callable[[Sandbox], None]  # each begins its life by this
@@ -104,8 +105,9 @@ class WarmPool:
         self._draining = False
         self._closing = anyio.Event()
         self._close_timeout_s = 0.0
-        self._close_by = math.inf  # on the loop's clock; every removal ends by then, done or not
-        self._removals: set[anyio.CancelScope] = set()
+        self._close_by = math.inf  # on the loop's clock
+        self._removals = Removals(shared.engine, shared.removals, on_quarantine=self._short_again)
+        self._probe = anyio.Semaphore(1)  # boots after a failed one: one at a time, and on nobody else's turn
         self._growth: TaskGroup | None = None
         self._decay: TaskGroup | None = None
 
@@ -150,8 +152,7 @@ class WarmPool:
         self._draining = True
         self._closing.set()
         self._close_by = anyio.current_time() + self._close_timeout_s
-        for removal in self._removals:
-            removal.deadline = self._close_by
+        self._removals.close_by(self._close_by)
         if self._growth is not None:
             self._growth.cancel_scope.cancel()
         self._wake_waiters()
@@ -326,7 +327,9 @@ class WarmPool:
     def _missing(self) -> int:
         """How many more must boot, from what is wanted and what is there; never from counted events."""
         wanted = self._size.target + len(self._waiters)
-        room = self.template.max_sandboxes - len(self._sandboxes)
+        # What the engine will not remove takes no room, until it is as much again as there may be.
+        quarantined = min(len(self._removals.quarantined), self.template.max_sandboxes)
+        room = self.template.max_sandboxes + quarantined - len(self._sandboxes)
         return min(wanted - len(self._ready) - self._count(State.BOOTING), room)
 
     def _boot_may_wait(self) -> bool:
@@ -346,16 +349,20 @@ class WarmPool:
             while self._missing() > 0:
                 await self._backoff.wait()
                 await self._shared.traffic.lull(self._boot_may_wait)
-                await self._shared.boots.acquire()
+                turn = self._probe if self._backoff.failures else self._shared.boots
+                await turn.acquire()
+                if self._backoff.failures and turn is not self._probe:  # one has failed while we waited
+                    turn.release()
+                    continue
                 if self._missing() <= 0:  # somebody stopped waiting while we did
-                    self._shared.boots.release()
+                    turn.release()
                     break
                 sandbox = Sandbox(
                     f"sb_{uuid.uuid4().hex}", self.template, self._shared.take_slot(), observe=self._on_change
                 )
                 self._sandboxes.add(sandbox)
                 self._shared.born(sandbox)
-                self._growth.start_soon(self._boot, sandbox)
+                self._growth.start_soon(self._boot, sandbox, turn)
             await self._short.wait()
             self._short = anyio.Event()
 
@@ -366,7 +373,7 @@ class WarmPool:
                 with suppress(EngineError):  # it has died, and its boot will say so
                     sandbox.container.to_foreground()
 
-    async def _boot(self, sandbox: Sandbox) -> None:
+    async def _boot(self, sandbox: Sandbox, turn: anyio.Semaphore) -> None:
         try:
             await boot(self._shared.engine, sandbox, background=not self._waiters)
             if sandbox.channel is None or not sandbox.channel.is_quiet():
@@ -382,6 +389,7 @@ class WarmPool:
             raise
         else:
             self._backoff.succeeded()
+            self._shared.health.worked()
             if self._closing.is_set():  # the engine's thread could not be cancelled, and came back with a container
                 self.doom(sandbox, "pool closing")
                 return
@@ -390,7 +398,7 @@ class WarmPool:
             self._shared.watch.add(sandbox.channel, lambda: self._died_while_idle(sandbox))
             self._wake_waiters()
         finally:
-            self._shared.boots.release()
+            turn.release()
 
     async def _retire_the_old(self) -> None:
         """Replace, one at a time, sandboxes that have been ready for longer than `max_idle_s`."""
@@ -425,6 +433,9 @@ class WarmPool:
                     self.doom(min(self._ready, key=lambda sandbox: sandbox.since), "more than demand needs")
             self._grown = anyio.Event()
 
+    def _short_again(self) -> None:
+        self._short.set()
+
     def _died_while_idle(self, sandbox: Sandbox) -> None:
         if sandbox.state is State.READY:
             log.warning("%r died while idle", sandbox)
@@ -433,41 +444,16 @@ class WarmPool:
     # -- destroying -------------------------------------------------------------------------------------------------
 
     async def _destroy(self, sandbox: Sandbox) -> None:
-        """Until the engine has removed it, or until the pool has to be closed.
-
-        Shielded: an owner that goes away must not leave a container behind.
-        """
-        started = time.monotonic()
-        pause_s = _RETRY_DESTROY_S
-        with anyio.CancelScope(shield=True, deadline=self._close_by) as removal:
-            self._removals.add(removal)
-            if not self._closing.is_set():
-                await self._shared.traffic.lull(self._removal_may_wait)
-            while sandbox.container is not None:
-                try:
-                    async with self._shared.destroys:
-                        await self._shared.engine.destroy(sandbox.container)
-                    sandbox.container = None
-                except EngineError as error:
-                    log.warning("%r: not destroyed, trying again in %.1f s: %s", sandbox, pause_s, error)
-                    await self._pause_before_retry(pause_s)
-                    pause_s = min(2 * pause_s, _RETRY_DESTROY_LONGEST_S)
-            if sandbox.channel is not None:
-                sandbox.channel.close()
-        self._removals.discard(removal)
-        if sandbox.container is not None:
+        was_there = sandbox.container is not None
+        took_s = await self._removals.remove(sandbox, lambda: self._shared.traffic.lull(self._removal_may_wait))
+        if took_s is None:
             return  # out of time: `running()` reports it
+        if was_there:
+            self._shared.health.worked()
         self._sandboxes.discard(sandbox)
         self._shared.free_slot(sandbox.slot)
-        self.totals.destroy_seconds.observe(time.monotonic() - started)
+        self.totals.destroy_seconds.observe(took_s)
         sandbox.become(State.GONE, "removed")
-
-    async def _pause_before_retry(self, pause_s: float) -> None:
-        if self._closing.is_set():
-            await anyio.sleep(_RETRY_DESTROY_S)
-            return
-        with anyio.move_on_after(pause_s):
-            await self._closing.wait()
 
     # -- looking ----------------------------------------------------------------------------------------------------
 
@@ -475,10 +461,15 @@ class WarmPool:
         """What keeps this pool from leasing at once, or None."""
         if self._draining:
             return "draining"
-        # With nothing to keep ready, nobody boots before a caller comes: who must be let in once the pause is over.
+        # With nothing to keep ready, nobody boots before a caller comes, who must be let in once the pause is over. Else a
+        # pool whose boots fail is in trouble even with some left: there will be no others.
         boots_again = self._missing() > 0 or self._backoff.is_open
-        if self._backoff.is_failing and not self._ready and boots_again:
+        if self._backoff.is_failing and boots_again:
             return self._failing()
+        if trouble := self._shared.health.trouble:
+            return trouble
+        if (quarantined := len(self._removals.quarantined)) >= self.template.max_sandboxes:
+            return f"{quarantined} sandboxes are quarantined: the engine does not remove them"
         if self._size.target > 0 and not self._ready and not self._count(State.LEASED):
             return f"0 of {self._size.target} ready, {self._count(State.BOOTING)} booting"
         return None
@@ -502,6 +493,7 @@ class WarmPool:
             booting=self._count(State.BOOTING),
             leased=self._count(State.LEASED),
             doomed=self._count(State.DOOMED),
+            quarantined=len(self._removals.quarantined),
             waiting=len(self._waiters),
             refill_per_s=self._refill_rate.cautious_per_s(anyio.current_time()),
             image=self._shared.engine.image(self.template),
@@ -526,6 +518,13 @@ class WarmPool:
             SandboxView(id=one.id, state=one.state.value, seconds=round(now - one.since, 3), reason=one.reason)
             for one in oldest_first
         ]
+
+    def a_container(self) -> Container | None:
+        """One that is there now, whichever; None where there is none, or its runtime tells the host nothing."""
+        if family(self.template.runtime) != RUNC:
+            return None
+        there = (sandbox for sandbox in self._sandboxes if sandbox.state in (State.READY, State.LEASED))
+        return next((sandbox.container for sandbox in there), None)
 
     def ids(self) -> set[str]:
         """Of every sandbox that may exist as a container."""

@@ -112,9 +112,10 @@ class Outcome:
     """What the guest did. Exactly one of `exit_code` and `signal` is set.
 
     `output` is standard output and error together, in order of arrival. `sandbox_spent`: the channel or the agent is
-    not fit for another run. Times are seconds from the moment before the first byte was sent: until what the kernel
-    took at once was sent, the first output came (None where there was none), and the end was known. `stdout` and
-    `stderr` have at most the run's `stream_limit` each.
+    not fit for another run. `overdue`: the agent had not reported an end when the host's patience ended. Times are
+    seconds from the moment before the first byte was sent: until what the kernel took at once was sent, the first
+    output came (None where there was none), and the end was known. `stdout` and `stderr` have at most the run's
+    `stream_limit` each.
     """
 
     exit_code: int | None
@@ -128,6 +129,7 @@ class Outcome:
     output_limit: bool = False
     oom: bool = False
     sandbox_spent: bool = False
+    overdue: bool = False
     sent_s: float = 0.0
     first_byte_s: float | None = None
     duration_s: float = 0.0
@@ -276,7 +278,7 @@ class _Collected:
 
     def overdue(self) -> Outcome:
         """The agent did not report an end in time: the host's deadline counts."""
-        return self._cut_off(timed_out=True)
+        return replace(self._cut_off(timed_out=True), overdue=True)
 
     def _cut_off(self, *, timed_out: bool = False, output_limit: bool = False) -> Outcome:
         """The host ends the run, and destroying the sandbox is what kills it."""

@@ -55,6 +55,7 @@ async def test_pools_shows_exactly_the_numbers_of_the_contract(served: Served) -
         "booting": 0,
         "leased": 0,
         "doomed": 0,
+        "quarantined": 0,
         "waiting": 0,
         "refill_per_s": None,  # too few yet
         "image": "sha256:fake-petri/python",
@@ -111,6 +112,7 @@ METRICS = {
     "petri_pool_target": ("gauge", {"template"}),
     "petri_pool_arrivals_per_second": ("gauge", {"template"}),
     "petri_pool_boot_time_seconds": ("gauge", {"template"}),
+    "petri_quarantined_sandboxes": ("gauge", {"template"}),
     "petri_pool_waiting": ("gauge", {"template"}),
     "petri_pool_refill_per_second": ("gauge", {"template"}),
     "petri_lease_refusals_total": ("counter", {"template", "reason"}),

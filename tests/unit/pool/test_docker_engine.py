@@ -53,6 +53,7 @@ class SlowEngine(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         self.existing: set[str] = set()
         self.stubborn: set[str] = set()  # containers that the engine refuses to remove
         self.failing: set[str] = set()  # calls
+        self.conflicts = 0  # removals that are answered as one that is under way already
         self.slow: dict[str, tuple[threading.Event, threading.Event]] = {}
         self.created = threading.Event()
         self.removed = threading.Event()
@@ -95,6 +96,9 @@ class Handler(BaseHTTPRequestHandler):
         match self._path():
             case ["containers", "create"]:
                 self._begin("create")
+                if "create" in self.server.failing:
+                    self._answer(404, {"message": "no such image"})
+                    return
                 name = parse_qs(urlsplit(self.path).query)["name"][0]
                 self.server.existing.add(name)
                 self.server.created.set()
@@ -113,7 +117,10 @@ class Handler(BaseHTTPRequestHandler):
     def do_DELETE(self) -> None:
         name = self._path()[1]
         self._begin("remove")
-        if name in self.server.stubborn:
+        if self.server.conflicts:
+            self.server.conflicts -= 1
+            self._answer(409, {"message": "removal is already in progress"})
+        elif name in self.server.stubborn:
             self._answer(500, {"message": "it will not go"})
         elif name not in self.server.existing:
             self._answer(404, {"message": "no such container"})
@@ -238,6 +245,35 @@ async def test_a_start_that_fails_removes_what_it_had_made_and_says_why(slow):
     assert not slow.existing
 
 
+async def test_an_image_that_was_removed_is_looked_up_anew(slow):
+    engine = engine_over(slow)
+    slow.failing = {"create"}
+    for lookups in (1, 2):
+        with pytest.raises(EngineError) as raised:
+            await engine.start("sb_1", TEMPLATE, 0, background=False)
+        assert raised.value.reason == "image_missing"
+        assert slow.calls.count("image") == lookups
+
+
+async def test_a_removal_that_is_under_way_already_is_not_believed_before_the_container_is_gone(slow):
+    engine = engine_over(slow)
+    container = await engine.start("sb_1", TEMPLATE, 0, background=False)
+    slow.conflicts = 2
+    await engine.destroy(container)
+    assert slow.calls.count("remove") == 3
+    assert not slow.existing
+
+
+async def test_a_removal_that_stays_under_way_has_failed_in_the_end(slow, monkeypatch):
+    monkeypatch.setattr("pool.container_calls.REMOVE_TIMEOUT_S", 0.2)
+    engine = engine_over(slow)
+    container = await engine.start("sb_1", TEMPLATE, 0, background=False)
+    slow.conflicts = 1000
+    with pytest.raises(EngineError, match="in progress"):
+        await engine.destroy(container)
+    container.close()
+
+
 async def test_an_engine_that_does_not_answer_in_time_is_named_so(slow, monkeypatch):
     monkeypatch.setattr(docker_start, "_CALL_TIMEOUT_S", 0.1)
     call = slow.hold("create")
@@ -279,7 +315,8 @@ async def test_what_the_engine_paused_for_a_pool_that_died_goes_on_before_it_is_
 async def test_one_container_that_will_not_go_does_not_end_the_sweep(slow):
     slow.existing = {"a", "b", "c"}
     slow.stubborn = {"a"}
-    assert await engine_over(slow).sweep() == 2
+    with pytest.raises(EngineError, match="1 of 3"):
+        await engine_over(slow).sweep()
     assert slow.existing == {"a"}
 
 
