@@ -461,8 +461,8 @@ class WarmPool:
         """What keeps this pool from leasing at once, or None."""
         if self._draining:
             return "draining"
-        # With nothing to keep ready, nobody boots before a caller comes, who must be let in once the pause is over. Else a
-        # pool whose boots fail is in trouble even with some left: there will be no others.
+        # With nothing to keep ready, nobody boots before a caller comes, who must be let in once the pause is over.
+        # Else a pool whose boots fail is in trouble even with some left: there will be no others.
         boots_again = self._missing() > 0 or self._backoff.is_open
         if self._backoff.is_failing and boots_again:
             return self._failing()
