@@ -60,6 +60,8 @@ class FakeContainer:
 
     async def thaw(self) -> None:
         await self._engine.step("thaw", self.id)
+        if self.destroyed:  # meanwhile, by a pool that closes
+            raise EngineError("thaw", f"{self!r} was destroyed")
         assert self.frozen, f"{self!r} was not frozen"
         assert not self.background, f"{self!r} would run with a small share in the processors"
         assert not self.destroyed, f"{self!r} was destroyed"

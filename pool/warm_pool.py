@@ -202,6 +202,8 @@ class WarmPool:
             self._shared.traffic.lease_began(sandbox.id)
         queue_s = time.monotonic() - started
         thaw_s = await self._thaw(sandbox)
+        if sandbox.state is not State.LEASED:  # the pool closed while it thawed, and has doomed it
+            self._refuse_what_is_hopeless(caller)
         self.totals.lease_outcomes[outcome] += 1
         self.totals.lease_seconds.observe(time.monotonic() - started)
         return Taken(sandbox, queue_s, thaw_s)
@@ -212,7 +214,8 @@ class WarmPool:
         try:
             await sandbox.container.thaw()
         except BaseException as error:
-            self.doom(sandbox, "not thawed")
+            if sandbox.state is State.LEASED:  # else a pool that closes has doomed it
+                self.doom(sandbox, "not thawed")
             self.totals.refused("unavailable")
             if isinstance(error, EngineError):
                 raise PoolUnavailable(f"{self!r}: {error}") from error

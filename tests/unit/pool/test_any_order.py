@@ -189,7 +189,8 @@ class World:
         pool = self.fleet._pools["python"]
         assert stats.invariant_violations == 0, now.trouble
         alive = pool._sandboxes
-        assert now.ready + now.booting + now.leased + now.doomed == len(alive) <= pool.template.max_sandboxes
+        most = pool.template.max_sandboxes
+        assert now.ready + now.booting + now.leased + now.doomed == len(alive) <= most + min(now.quarantined, most)
         assert now.waiting <= min(pool.template.max_waiting, len(self.callers))
         assert len(self.leased_ids) == len(set(self.leased_ids)), "a sandbox was leased twice"
         for sandbox_id, states in self.moves.items():
