@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+
 import pytest
 
 from tests.soak.flat import Memory, gateway_and_pool, growth, pool_alone
+
+
+@pytest.fixture(autouse=True)
+def no_log() -> Iterator[None]:
+    """What pytest keeps of the log would be what grows, where an earlier test has raised its level."""
+    logging.disable(logging.INFO)
+    yield
+    logging.disable(logging.NOTSET)
 
 
 async def test_the_pool_keeps_nothing_of_a_lease() -> None:

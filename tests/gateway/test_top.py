@@ -115,7 +115,7 @@ async def test_top_shows_pools_leases_and_runs_at_80_columns_and_leaves_the_term
     await served.until(lambda: served.pool("python").ready == served.pool("node").ready == 2)
     await served.sandbox()
     await served.run("print 1")
-    await served.until(lambda: served.pool("python").ready == 2)
+    await served.until(lambda: served.pool("python").ready == 2 and served.pool("python").doomed == 0)
     async with terminal(f"http://127.0.0.1:{served.port}", tmp_path) as top:
         lines = await top.until("runs/s")
         assert max(map(len, lines)) <= 80
