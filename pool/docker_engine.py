@@ -98,10 +98,19 @@ class DockerEngine:
         try:
             with doing("removing a container"), self.api.connection(REMOVE_TIMEOUT_S) as connection:
                 await remove(connection, container.id)
+            self.end_what_the_engine_forgot(container.id)
         except BaseException:
             container.kill()  # what ran in it ends, even if the engine does not come to it for a while
             raise
         container.close()
+
+    def end_what_the_engine_forgot(self, container_id: str) -> None:
+        """After a removal. A dockerd that is killed while it starts or removes a container may not know, afterwards,
+        that there are processes in it, and then a removal ends none."""
+        if self._example is not None and (found := self._example[1].of_sibling(self._example[0], container_id)):
+            log.warning(
+                "container %s was removed, and its %d processes were not", container_id[:12], found[0].end_all()
+            )
 
     async def reach(self, container: Any) -> None:
         # Its processes: nothing of that is in dockerd's own memory, unlike what it says to an inspect or a ping.
@@ -120,6 +129,7 @@ class DockerEngine:
             for one in await labelled(connection, *labels):
                 await self._end_stranger(connection, one["Id"])
                 await remove(connection, one["Id"])
+                self.end_what_the_engine_forgot(one["Id"])
 
     async def pause(self, container_id: str) -> None:
         with doing("pausing"), self.api.connection(_CALL_TIMEOUT_S) as connection:
@@ -205,6 +215,7 @@ class DockerEngine:
                     try:
                         await self._end_stranger(connection, container_id)
                         await remove(connection, container_id)
+                        self.end_what_the_engine_forgot(container_id)
                     except EngineError as error:  # the others are to go all the same
                         log.warning("container %s, of a dead pool, was not removed: %s", container_id[:12], error)
                     else:

@@ -47,6 +47,7 @@ async def start(
     share in the processors. `name`, since a create whose answer is lost may have made a container all the same.
     """
     held = contextlib.ExitStack()
+    container_id = ""
     with doing("starting a container"), engine.api.connection(_CALL_TIMEOUT_S) as connection:
         try:
             config = configure(await engine.pinned(template.image, connection))
@@ -73,6 +74,7 @@ async def start(
             held.close()
             with anyio.CancelScope(shield=True):
                 await _undo(connection, name)
+            engine.end_what_the_engine_forgot(container_id or name)
             raise
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -110,6 +111,18 @@ def test_a_share_that_cannot_be_raised_is_not_passed_over(tmp_path):
     with pytest.raises(FileNotFoundError):
         replace(cgroup, cpu=None).weigh_as_any_other()
     assert not Hierarchy(None, tmp_path, tmp_path, tmp_path).weighs
+
+
+@pytest.mark.parametrize("make", [make_v1, make_v2])
+def test_what_an_engine_forgot_in_a_cgroup_is_ended(tmp_path, make):
+    cgroup, group = make(tmp_path)
+    forgotten = subprocess.Popen(["sleep", "60"])
+    (group / "cgroup.procs").write_text(f"{forgotten.pid}\n")
+    assert cgroup.end_all() == 1
+    assert forgotten.wait(10) == -signal.SIGKILL
+    assert cgroup.end_all() == 1  # it is gone, and that is no fault
+    (group / "cgroup.procs").unlink()
+    assert cgroup.end_all() == 0
 
 
 @pytest.mark.parametrize("make", [make_v1, make_v2])
