@@ -36,6 +36,7 @@ from benchmarks import (
     start_up,
     sustained,
     tti,
+    whose_time,
 )
 from benchmarks.bench import FULL, QUICK, Bench
 
@@ -53,6 +54,7 @@ PARTS: dict[str, ModuleType] = {
     "idle": idle,
     "growth": growth,
     "boot_cost": boot_cost,
+    "whose_time": whose_time,
 }
 _RESULTS = Path(__file__).parent / "results"
 

@@ -43,6 +43,7 @@ def blocks(about: Mapping[str, Any], results: Mapping[str, Any]) -> dict[str, st
         "load": _load(results["sustained"], results["open_loop"]),
         "idle": _idle(results["idle"]),
         "growth": _growth(results["growth"]),
+        "whose": _whose(results["whose_time"]),
         "boot": _boot(results["boot_cost"]),
         "calm": _calm(results["calm"]),
     }
@@ -130,6 +131,18 @@ def _growth(found: Mapping[str, Any]) -> str:
         )
     head = ("pool", "full after", "boots a second", "median ms", "p99", "MiB each", "gateway + pool, MiB")
     return _table(head, rows)
+
+
+def _whose(found: Mapping[str, Any]) -> str:
+    if "left out" in found:
+        return f"Left out: {found['left out']}."
+    names = list(dict.fromkeys(name for one in found.values() for name in one["ms_a_run"]))
+    rows = [
+        [f"{way}, {one['runs']} runs"] + [f"{one['ms_a_run'].get(name, 0.0):.2f}" for name in names]
+        + [f"{sum(one['ms_a_run'].values()):.2f}"]
+        for way, one in found.items()
+    ]  # fmt: skip
+    return _table(("ms of a processor a run", *names, "in all"), rows)
 
 
 def _boot(found: Mapping[str, Any]) -> str:
