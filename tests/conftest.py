@@ -1,4 +1,4 @@
-"""Tests in real sandboxes come last, and wait for the images that scripts/test builds beside the others."""
+"""Order the tiers: first what minds no busy machine, while scripts/test builds images beside it; last what needs them."""
 
 from __future__ import annotations
 
@@ -11,22 +11,24 @@ from pathlib import Path
 import pytest
 
 _HERE = Path(__file__).parent
-_NEED_IMAGES = tuple(_HERE / tier for tier in ("attacks", "docker", "faults"))
+#: The unit tier waits for no clock but its own. The next three have deadlines to keep, the last need images.
+_ORDER = ("unit", "fuzz", "gateway", "conformance", "attacks", "docker", "faults")
+_NEED_IMAGES = ("attacks", "docker", "faults")
 #: The file that will hold the exit status of the build. Not set: there is none under way.
 _BUILD = "PETRI_TEST_IMAGES"
 
 
-def _needs_images(item: pytest.Item) -> bool:
-    return any(item.path.is_relative_to(tier) for tier in _NEED_IMAGES)
+def _tier(item: pytest.Item) -> str:
+    return item.path.relative_to(_HERE).parts[0]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=_needs_images)
+    items.sort(key=lambda item: _ORDER.index(_tier(item)))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    if _needs_images(item):
+    if _tier(item) in _NEED_IMAGES:
         _wait_for_images()  # in here, no test's own timeout runs yet
     return (yield)
 
