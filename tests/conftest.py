@@ -1,4 +1,4 @@
-"""Order the tiers: first what minds no busy machine, while scripts/test builds images beside it; last what needs them."""
+"""Order the tiers: first what minds no busy machine, while scripts/test builds images; last what needs them."""
 
 from __future__ import annotations
 
