@@ -132,6 +132,7 @@ class Connection:
 
     async def hijack(self, *path: str, **query: str) -> socket.socket:
         """A call after which the connection carries bytes of its own: its socket, the caller's now, not blocking."""
+        self._drop_what_is_due()
         upgrade = b"Connection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 0\r\n"
         with _faults(), anyio.fail_after(self._timeout_s):
             sock = await self._send("POST", path, query, upgrade)
@@ -152,13 +153,19 @@ class Connection:
             self._socket = None
         self._answer = None
 
+    def _drop_what_is_due(self) -> None:
+        """The answer to a call that was given up must not be taken for the next one's."""
+        if self._answer is not None:
+            self.close()
+
     async def _ask(self, method: str, path: tuple[str, ...], query: dict[str, str], body: object = None) -> Any:
+        self._drop_what_is_due()
         with _faults(), anyio.fail_after(self._timeout_s):
             content = b"" if body is None else to_json(body)
             kind = b"" if body is None else b"Content-Type: application/json\r\n"
             try:
                 await self._send(method, path, query, b"%bContent-Length: %d\r\n" % (kind, len(content)), content)
-            except OSError:
+            except BaseException:  # half a call has no effect, and no answer
                 self.close()
                 raise
             self._answer = _Answer()

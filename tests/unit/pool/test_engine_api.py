@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from collections.abc import Iterator
 
+import anyio
 import pytest
 
 from pool.engine import EngineError
-from pool.engine_api import Address, EngineApi
+from pool.engine_api import Address, Connection, EngineApi
 
 
 @pytest.fixture
@@ -64,3 +66,32 @@ async def test_what_is_no_engine_is_an_engine_error(answering, answer):
 async def test_an_engine_is_asked_in_the_older_of_both_versions(answering):
     api, facts = await EngineApi.connect(answering(http(b'{"ApiVersion": "1.41", "Version": "20.10"}')), 5)
     assert (repr(api).endswith("/v1.41>"), facts["Version"]) == (True, "20.10")
+
+
+async def test_an_answer_that_was_given_up_is_not_taken_for_the_next_ones(tmp_path):
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(tmp_path / "sock"))
+    listener.listen()
+    given_up = threading.Event()
+
+    def serve() -> None:
+        first, _ = listener.accept()
+        with first:
+            first.recv(65536)
+            given_up.wait(5)
+            with contextlib.suppress(OSError):  # nobody is there any more, and that is what is wanted
+                first.sendall(http(b'{"which": "first"}'))
+                listener.settimeout(5)
+            second, _ = listener.accept()
+            with second:
+                second.recv(65536)
+                second.sendall(http(b'{"which": "second"}'))
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    with listener, contextlib.closing(Connection(Address(f"unix://{tmp_path}/sock"), "", 5.0)) as connection:
+        with anyio.move_on_after(0.05):
+            await connection.get("first")
+        given_up.set()
+        assert await connection.get("second") == {"which": "second"}
+        await anyio.to_thread.run_sync(thread.join)
