@@ -28,6 +28,15 @@ _PLAIN = re.compile(r"[A-Za-z0-9_.:/+-]+")
 _TALKATIVE = ("httpx", "httpcore", "urllib3", "docker")
 
 
+#: How a line begins that says what happens all the time, in either form.
+_ROUTINE = re.compile(r'\S+Z [DI] |\{"time": "[^"]+", "level": "(?:debug|info)"')
+
+
+def is_routine(line: str) -> bool:
+    """Whether a line of a log is below a warning. Not so what others than Petri wrote there."""
+    return _ROUTINE.match(line) is not None
+
+
 def configure(form: Format = "text", level: Level = "info") -> None:
     """From now on, this process's log goes to standard error in this form."""
     handler = logging.StreamHandler(sys.stderr)

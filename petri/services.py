@@ -12,7 +12,10 @@ from pathlib import Path
 
 import click
 
-from petri import stop_signals
+from petri import logs, stop_signals
+
+#: Of a log's end, for a person to read.
+_LINES = 15
 
 
 class Services:
@@ -54,8 +57,10 @@ class Services:
         said = ", ".join(f"{name} ended with status {status}" for name, status in ended.items())
         if self._log is None:
             return said
-        tail = "\n".join(f"    {line}" for line in self._log.read_text(errors="replace").splitlines()[-15:])
-        return f"{said}; the end of {self._log}:\n{tail}"
+        lines = self._log.read_text(errors="replace").splitlines()
+        telling = [line for line in lines if not logs.is_routine(line)] or lines
+        tail = "\n".join(f"    {line}" for line in telling[-_LINES:])
+        return f"{said}; the end of {self._log}, without what went as usual:\n{tail}"
 
     def wait_for_an_end(self) -> None:
         if self.has_ended():

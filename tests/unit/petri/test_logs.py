@@ -146,3 +146,14 @@ def test_both_processes_write_as_their_settings_say(tmp_path: Path):
             process.communicate()
         assert (line["event"], line["level"]) == ("message", "warning"), line
         assert "no " in line["message"]  # no engine yet; no pool daemon
+
+
+@pytest.mark.parametrize("form", [logs.JsonLines(), logs.Text()])
+def test_what_goes_as_usual_is_told_from_what_a_person_must_read(form: logging.Formatter) -> None:
+    def line(level: int) -> str:
+        return form.format(logging.LogRecord("pool", level, "", 0, "said", None, None)).splitlines()[0]
+
+    assert [logs.is_routine(line(level)) for level in (logging.DEBUG, logging.INFO)] == [True, True]
+    assert [logs.is_routine(line(level)) for level in (logging.WARNING, logging.ERROR)] == [False, False]
+    assert not logs.is_routine("Traceback (most recent call last):")
+    assert not logs.is_routine("    | template odd: mounts: /data (rw)")
