@@ -38,8 +38,9 @@ _USAGE_WITHIN_S = 0.2
 _USAGE_OF_THE_DEAD_WITHIN_S = 2.0
 #: The same after the run's deadline: an answer is promised a second after that, and 0.7 s of it are over.
 _USAGE_WHEN_OVERDUE_S = 0.1
-#: A run's deadline and this are when its answer must be on its way.
-_ANSWER_WITHIN_S = 0.9
+#: A run's deadline and this are when its answer must be on its way: 0.15 s and more for the two looks that tell a
+#: sandbox that stands still, and the rest of the second for the answer.
+_ANSWER_WITHIN_S = 0.95
 
 
 class Pool(Protocol):
@@ -88,12 +89,14 @@ class OomKills:
 async def conduct(
     lease: Lease,
     execution: Execution,
+    cpus: float,
     oom_kills: OomKills,
     metrics: Metrics,
     names: RunNames,
     channel: FrameStream | None = None,
 ) -> Outcome:
-    """The run's outcome; its end is counted and logged. `channel` stands for the lease's own.
+    """The run's outcome; its end is counted and logged. `cpus`: the sandbox's share of processors. `channel` stands for
+    the lease's own.
 
     Raises `SandboxLost` when the sandbox cannot be used any more, another `Problem` when nothing ran. Cancelled, it
     leaves the run going.
@@ -126,7 +129,11 @@ async def conduct(
         asked_within_s = _USAGE_WHEN_OVERDUE_S if outcome.overdue else _USAGE_WITHIN_S
         if outcome.exit_code != 0 and not outcome.oom and await oom_kills.rose(asked_within_s):
             outcome = replace(outcome, oom=True)
-        if outcome.overdue and not outcome.oom and await stands_still(oom_kills.pool, lease):
+        if (
+            outcome.overdue
+            and not outcome.oom
+            and await stands_still(oom_kills.pool, lease, cpus=cpus, answer_by=answer_by)
+        ):
             status = LOST
             raise SandboxLost("nothing was heard of it after the run's time was over", ran=True)
         status = status_of(outcome)

@@ -17,11 +17,12 @@ from gateway.pool_client import Lease
 from pool.engine import Usage
 from pool.errors import PoolError
 
-#: Between two looks at the processor time: long enough for a busy guest to use some of its share.
-_LOOK_AGAIN_S = 0.04
-#: For both looks; a promised answer waits.
-_WITHIN_S = 0.15
-#: Of the time between, what counts as doing something. A starving guest uses all, an agent that waits next to nothing.
+#: Between two looks at the processor time: more than a period of the kernel's limiting (CFS quota, 0.1 s under Docker).
+#: A guest on several processors has used up its quota early in a period and stands still for the rest of it, however
+#: busy it is; over a whole period it has had all of the quota.
+_LOOK_AGAIN_S = 0.11
+#: Of what the sandbox may use of one processor in the time between, what counts as doing something. A starving guest
+#: uses all, an agent that waits next to nothing.
 _BUSY_SHARE = 0.1
 
 
@@ -29,12 +30,13 @@ class Counters(Protocol):
     async def usage(self, lease: Lease) -> Usage: ...
 
 
-async def stands_still(pool: Counters, lease: Lease) -> bool:
-    """Whether nothing happens in the sandbox. False where the host cannot tell."""
-    with anyio.move_on_after(_WITHIN_S), suppress(PoolError):
+async def stands_still(pool: Counters, lease: Lease, *, cpus: float, answer_by: float) -> bool:
+    """Whether nothing happens in the sandbox, which has so many processors. False where the host cannot tell by then,
+    in the loop's time: a promised answer waits."""
+    with anyio.CancelScope(deadline=answer_by), suppress(PoolError):
         before, began = (await pool.usage(lease)).cpu_ns, anyio.current_time()
         await anyio.sleep(_LOOK_AGAIN_S)
         after = (await pool.usage(lease)).cpu_ns
         if before is not None and after is not None:
-            return after - before < _BUSY_SHARE * 1e9 * (anyio.current_time() - began)
+            return after - before < _BUSY_SHARE * min(1.0, cpus) * 1e9 * (anyio.current_time() - began)
     return False

@@ -52,7 +52,8 @@ async def run_in(gateway: Gateway, lease: Lease, plan: Plan, names: RunNames, be
     begun.set()
     ended = "not finished"
     try:
-        outcome = await conduct(lease, plan.execution, OomKills(gateway.pool, lease), gateway.metrics, names)
+        oom_kills = OomKills(gateway.pool, lease)
+        outcome = await conduct(lease, plan.execution, plan.template.cpus, oom_kills, gateway.metrics, names)
         ended = "sandbox spent" if outcome.sandbox_spent else FINISHED
         return outcome
     finally:

@@ -171,7 +171,9 @@ class Sessions:
         channel = Interruptible(sandbox.lease.channel)
         died: str | None = "died"
         try:
-            outcome = await conduct(sandbox.lease, plan.execution, sandbox.oom_kills, self._metrics, names, channel)
+            outcome = await conduct(
+                sandbox.lease, plan.execution, sandbox.template.cpus, sandbox.oom_kills, self._metrics, names, channel
+            )
             if not outcome.sandbox_spent:
                 died = None
             elif outcome.oom:
