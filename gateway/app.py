@@ -24,7 +24,7 @@ from gateway.conduct import Pool
 from gateway.connections import Connections
 from gateway.context import Gateway, Pages
 from gateway.cross_origin import CrossOriginProtection
-from gateway.events import REFUSED
+from gateway.events import log_refusal
 from gateway.idempotency import Idempotency
 from gateway.metrics import Metrics
 from gateway.middleware import Boundary, id_of, route_of
@@ -60,6 +60,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Gateway]]:
+        bodies = Bodies(settings.bodies_bytes)
         async with open_pool() as pool, Sessions.opened(pool, metrics, clock=clock) as sessions:
             yield {
                 "gateway": Gateway(
@@ -70,8 +71,8 @@ def create_app(
                     present,
                     metrics,
                     Connections(settings.max_connections),
-                    Bodies(settings.bodies_bytes),
-                    Idempotency(present, metrics, clock=clock),
+                    bodies,
+                    Idempotency(present, bodies, metrics, clock=clock),
                     Shares(by_name.values(), settings.batch_share),
                     pages,
                 )
@@ -98,18 +99,14 @@ def _pages() -> Pages:
 
 async def _on_problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)
+    if error.kind.waits and not error.ran:
+        log_refusal(log, id_of(request), route_of(request), error.code, error.retry_after_s)
     return error.response()
 
 
 async def _on_pool_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, PoolError)
-    REFUSED.log(
-        log,
-        request=id_of(request).decode("ascii"),
-        route=route_of(request),
-        code=error.code,
-        retry_after_s=round(error.retry_after_s, 3),
-    )
+    log_refusal(log, id_of(request), route_of(request), error.code, error.retry_after_s)
     return of_pool_error(error).response()
 
 

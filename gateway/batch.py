@@ -23,13 +23,14 @@ from gateway.body import read_body
 from gateway.caller import caller_of
 from gateway.conduct import lease_of
 from gateway.context import Gateway, gateway_of
-from gateway.events import RunNames
+from gateway.events import RunNames, log_refusal
 from gateway.idempotency import Begun, refuse_key
-from gateway.middleware import id_of
+from gateway.middleware import id_of, route_of
 from gateway.pool_client import Lease
 from gateway.problems import Problem, of_pool_error
 from gateway.runs import run_answer, run_in
 from gateway.schema import RunAnswer
+from gateway.shares import Slot
 from pool.errors import PoolError
 
 log = logging.getLogger(__name__)
@@ -41,14 +42,17 @@ KEEPALIVE_S = 10.0
 _KEEPALIVE = to_json({"type": "keepalive"}) + b"\n"
 #: For the last lines when the server stops: it closes connections soon after.
 _LAST_LINES_S = 2.0
+#: What a run costs that is understood and waits, besides its part of the body.
+_RUN_BYTES = 2048
 
 
 async def batch(request: Request) -> Response:
     gateway = gateway_of(request)
     refuse_key(request)
     body = await read_body(request, gateway.bodies, gateway.settings.batch_body_limit_bytes)
-    runs = await plan_batch(strict_json.parse(body, MOST), gateway.templates)
-    return _BatchResponse(gateway, runs, caller_of(request.scope), id_of(request))
+    with gateway.bodies.hold(caller_of(request.scope), len(body)):
+        runs = await plan_batch(strict_json.parse(body, MOST), gateway.templates)
+    return _BatchResponse(gateway, runs, request, len(body) + _RUN_BYTES * len(runs))
 
 
 class _Write(Protocol):
@@ -63,12 +67,14 @@ class _BatchResponse(Response):
 
     media_type = MEDIA_TYPE
 
-    def __init__(self, gateway: Gateway, runs: Sequence[BatchRun], caller: str, request_id: bytes) -> None:
+    def __init__(self, gateway: Gateway, runs: Sequence[BatchRun], request: Request, size: int) -> None:
         super().__init__()
         del self.headers["content-length"]
         self._gateway = gateway
-        self._caller = caller
-        self._request_id = request_id
+        self._size = size  # of what it holds until its end
+        self._caller = caller_of(request.scope)
+        self._request_id = id_of(request)
+        self._route = route_of(request)
         self._waiting: dict[str, deque[BatchRun]] = {}  # by template, not begun yet
         for run in runs:
             self._waiting.setdefault(run.plan.template.name, deque()).append(run)
@@ -78,6 +84,10 @@ class _BatchResponse(Response):
         self._statuses: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._gateway.bodies.hold(self._caller, self._size):
+            await self._stream(receive, send)
+
+    async def _stream(self, receive: Receive, send: Send) -> None:
         async def write(body: bytes, more: bool = True) -> None:
             await send({"type": "http.response.body", "body": body, "more_body": more})
 
@@ -119,18 +129,17 @@ class _BatchResponse(Response):
     async def _work(self, template: str, waiting: deque[BatchRun], over: MemoryObjectSendStream[BatchRun]) -> None:
         async with over:
             while waiting:
-                async with self._gateway.shares.slot(template):
-                    if not waiting:
-                        return
-                    run = waiting.popleft()
-                    self._unsaid[run] = await self._report(run)
+                run = waiting.popleft()
+                with self._gateway.shares.slot(template, self._caller) as slot:
+                    self._unsaid[run] = await self._report(run, slot)
                 await over.send(run)
 
-    async def _report(self, run: BatchRun) -> bytes:
+    async def _report(self, run: BatchRun, slot: Slot) -> bytes:
         begun = self._under_way[run] = Begun()
         try:
-            line = self._executed(run, await self._execute(run, begun))
+            line = self._executed(run, await self._execute(run, slot, begun))
         except PoolError as error:
+            log_refusal(log, self._request_id, self._route, error.code, error.retry_after_s)
             line = self._failed(run, of_pool_error(error), executed=False)
         except Problem as problem:
             line = self._failed(run, problem, executed=problem.ran)
@@ -140,19 +149,22 @@ class _BatchResponse(Response):
         del self._under_way[run]
         return line
 
-    async def _execute(self, run: BatchRun, begun: Begun) -> RunAnswer:
-        since = time.perf_counter()
+    async def _execute(self, run: BatchRun, slot: Slot, begun: Begun) -> RunAnswer:
         self._gateway.attendance.refuse_if_draining()
-        lease = await self._lease(run)
+        give_up = anyio.current_time() + self._gateway.settings.batch_wait_s
+        await slot.take(give_up)
+        since = time.perf_counter()
+        lease = await self._lease(run, slot, give_up)
         names = RunNames.new(self._request_id, "run")
         outcome = await run_in(self._gateway, lease, run.plan, names, begun)
         queue_s, lease_s = lease.queue_s, lease.lease_s - lease.queue_s
         return run_answer(run.plan, outcome, names, lease, since, queue_s=queue_s, lease_s=lease_s)
 
-    async def _lease(self, run: BatchRun) -> Lease:
-        """Within `batch_wait_s`. Who is told to come back later does: nothing has run."""
-        give_up = anyio.current_time() + self._gateway.settings.batch_wait_s
+    async def _lease(self, run: BatchRun, slot: Slot, give_up: float) -> Lease:
+        """By `give_up`. Who is told to come back later does, and lends others its slot until then: nothing has run."""
         while True:
+            await slot.take(give_up)
+            self._gateway.attendance.refuse_if_draining()
             left_s = max(0.0, give_up - anyio.current_time())
             try:
                 return await lease_of(
@@ -162,8 +174,8 @@ class _BatchResponse(Response):
                 pause_s = math.ceil(error.retry_after_s)
                 if not error.retryable or anyio.current_time() + pause_s >= give_up:
                     raise
+            slot.give_back()
             await anyio.sleep(pause_s)
-            self._gateway.attendance.refuse_if_draining()
 
     async def _report_the_rest(self, problem: Problem, write: _Write) -> None:
         """Those that were over, those that were cut off, and those that never began."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from dataclasses import dataclass
 from typing import Literal
@@ -21,6 +22,11 @@ SESSION_CHANGED = Event("session", ("sandbox", "template", "change", "reason", "
 REFUSED = Event("refused", ("request", "route", "code", "retry_after_s"))
 
 EVENTS = (RUN_ENDED, SESSION_CHANGED, REFUSED)
+
+
+def log_refusal(log: logging.Logger, request: bytes, route: str, code: str, retry_after_s: float) -> None:
+    """Nothing ran, and it may be sent again later."""
+    REFUSED.log(log, request=request.decode("ascii"), route=route, code=code, retry_after_s=round(retry_after_s, 3))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """Answer a request that was sent again under the same `Idempotency-Key` as it was answered before.
 
 A key belongs to one caller and one path, and stands for one body, byte by byte. Who comes while the first request is
-under way waits for its answer. Where nothing ran the key is free again; where code may have run and there is no answer
-(the client left) the key says so, rather than run it again in silence.
+under way waits for its answer. Where nothing ran, those who waited are told why, too, and the key is free for who comes
+later; where code may have run and there is no answer (the client left) the key says so, rather than run it again in
+silence.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.attendance import Attendance
+from gateway.bodies import Bodies
 from gateway.caller import caller_of
 from gateway.metrics import Metrics
-from gateway.problems import Fault, Problem, invalid
+from gateway.problems import Fault, Problem, invalid, of_pool_error
+from pool.errors import PoolError
 
 HEADER = "Idempotency-Key"
 #: On an answer that was given before.
@@ -57,6 +60,7 @@ class _Entry:
     over: anyio.Event = field(default_factory=anyio.Event)
     begun: Begun = field(default_factory=Begun)
     answer: Response | None = None
+    failure: Response | None = None  # of one that did not run: for those who wait; the key is free
     until: float = 0.0  # once it is over
 
     @property
@@ -71,9 +75,10 @@ class Idempotency:
     """The answers of one gateway's creating calls, by key."""
 
     def __init__(
-        self, attendance: Attendance, metrics: Metrics, *, clock: Callable[[], float] = time.monotonic
+        self, attendance: Attendance, bodies: Bodies, metrics: Metrics, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._attendance = attendance
+        self._bodies = bodies
         self._metrics = metrics
         self._clock = clock
         self._under_way: dict[_Name, _Entry] = {}
@@ -88,7 +93,8 @@ class Idempotency:
         key = _key_of(request)
         if key is None:
             return await carry_out(Begun())
-        name = (caller_of(request.scope), request.url.path, key)
+        caller = caller_of(request.scope)
+        name = (caller, request.url.path, key)
         digest = hashlib.sha256(body).digest()
         while (entry := self._find(name)) is not None:
             if entry.digest != digest:
@@ -101,8 +107,12 @@ class Idempotency:
                 self._metrics.idempotent("unanswered")
                 why = f"the first request with {HEADER} {key!r} ended without an answer; its code may have run"
                 raise Problem("idempotency_key_unanswered", why)
-            async with self._attendance.attend(request.receive):
-                await entry.over.wait()
+            with self._bodies.hold(caller, len(body)):
+                async with self._attendance.attend(request.receive):
+                    await entry.over.wait()
+            if entry.failure is not None:
+                self._metrics.idempotent("failed")
+                return _again(entry.failure)
         self._metrics.idempotent("first")
         return await self._first(name, _Entry(digest), carry_out)
 
@@ -111,9 +121,14 @@ class Idempotency:
         try:
             entry.answer = await carry_out(entry.begun)
             return entry.answer
+        except PoolError as error:
+            if not entry.begun.is_set:
+                entry.failure = of_pool_error(error).response()
+            raise
         except Problem as problem:
             if not problem.ran:
                 entry.begun = Begun()
+                entry.failure = problem.response()
             elif entry.begun.is_set:
                 entry.answer = problem.response()
             raise

@@ -38,7 +38,7 @@ class Metrics:
         self._runs: Counter[tuple[str, str]] = Counter({(name, status): 0 for name in templates for status in statuses})
         self._run_seconds: defaultdict[str, Histogram] = defaultdict(Histogram)
         self._refused: Counter[str] = Counter(dict.fromkeys(PROTOCOL_PROBLEMS, 0))
-        self._idempotent = Counter(dict.fromkeys(("first", "replayed", "reused", "unanswered"), 0))
+        self._idempotent = Counter(dict.fromkeys(("first", "replayed", "failed", "reused", "unanswered"), 0))
         self._batch_runs = Counter({"executed": 0, "not_executed": 0})
         self._request_seconds: defaultdict[tuple[str, str, str], Histogram] = defaultdict(Histogram)
 
@@ -57,7 +57,7 @@ class Metrics:
         self._refused[code] += 1
 
     def idempotent(self, result: str) -> None:
-        """A request with a key: the `first`, or `replayed`, `reused`, `unanswered`."""
+        """A request with a key: the `first`, or `replayed`, `failed` with it, `reused`, `unanswered`."""
         self._idempotent[result] += 1
 
     def batch_run(self, executed: bool) -> None:

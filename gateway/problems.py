@@ -72,7 +72,11 @@ KINDS: Mapping[str, Kind] = {
         431, "The head is too large", meaning="In bytes or in headers; the connection is closed."
     ),
     "too_many_waiting": Kind(
-        429, "Too many callers are waiting", True, waits=True, meaning="The pool's queue is full."
+        429,
+        "Too many callers are waiting",
+        True,
+        waits=True,
+        meaning="The pool's queue is full, or what waits takes as much memory as it may.",
     ),
     "internal_error": Kind(500, "The gateway failed", meaning="A fault of Petri's own; its log has the request's id."),
     "sandbox_lost": Kind(

@@ -53,7 +53,7 @@ ENDPOINTS = (
         media_type=batch.MEDIA_TYPE,
         request=BatchRequest,
         request_example=examples.BATCH_REQUEST,
-        problems=(*_BODY, "draining"),
+        problems=(*_BODY, "too_many_waiting", "draining"),
     ),
     Endpoint(
         method="POST",

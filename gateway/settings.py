@@ -18,6 +18,13 @@ GATEWAY_UID = 70_000
 #: Whoever reaches the port can run code: nobody has to show a key yet.
 LOOPBACK_ONLY = "without API keys the gateway listens on loopback only (127.0.0.1, ::1 or localhost)"
 
+#: Settings of which the first may not be above the second. A body that is larger than all may be is always let go.
+_AT_MOST = (
+    ("sandbox_ttl_s", "sandbox_max_ttl_s"),
+    ("body_limit_mib", "bodies_mib"),
+    ("batch_body_limit_mib", "bodies_mib"),
+)
+
 HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,252}$")]
 Origin = Annotated[str, Field(pattern=r"^https?://([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$")]
 
@@ -37,7 +44,8 @@ class GatewaySettings(BaseModel):
         256,
         ge=1,
         le=1 << 16,
-        description="memory for bodies that are still coming in, together; beyond it the oldest goes",
+        description="memory for bodies that are still coming in, together; beyond it the oldest goes; as much again "
+        "for those of batches and of who waits for an `Idempotency-Key`",
     )
     head_limit_kib: int = Field(32, ge=1, le=256, description="largest request head: request line and headers")
     head_timeout_s: float = Field(
@@ -95,13 +103,14 @@ class GatewaySettings(BaseModel):
     @classmethod
     def disagreements(cls, values: Mapping[str, Any]) -> list[str]:
         """What cannot hold together among `values`; says nothing of those that are not among them."""
-        small, large = "sandbox_ttl_s", "sandbox_max_ttl_s"
-        if {small, large} <= values.keys() and values[small] > values[large]:
-            return [f"{small} {values[small]:g} is above {large} {values[large]:g}"]
-        return []
+        return [
+            f"{small} {values[small]:g} is above {large} {values[large]:g}"
+            for small, large in _AT_MOST
+            if {small, large} <= values.keys() and values[small] > values[large]
+        ]
 
     @model_validator(mode="after")
-    def _lifetimes_agree(self) -> Self:
+    def _they_agree(self) -> Self:
         if faults := self.disagreements(self.__dict__):
             raise ValueError("; ".join(faults))
         return self

@@ -175,6 +175,89 @@ async def test_a_run_that_is_told_to_come_back_does_while_it_has_time(tmp_path: 
         assert served.pool().refusals["queue_full"] > 0
 
 
+async def test_who_pauses_for_a_retry_lets_another_batch_have_its_place(tmp_path: Path) -> None:
+    none_may_wait = PYTHON.model_copy(update={"target": 1, "max_sandboxes": 2, "max_waiting": 0})
+    async with serving(tmp_path, [none_may_wait], settings=GatewaySettings(batch_share=0.5)) as served:
+        over: list[str] = []
+
+        async def ask(name: str) -> None:
+            (one,) = results(await send(served, [run("print 1")]))
+            assert one["executed"]
+            over.append(name)
+
+        async with anyio.create_task_group() as tasks:
+            async with anyio.create_task_group() as holding:
+                for leased in (1, 2):
+                    await served.until(lambda: served.pool().ready == 1)
+                    holding.start_soon(served.run, "hang")
+                    await served.until(lambda leased=leased: served.pool().leased == leased)
+                tasks.start_soon(ask, "pauses")
+                await served.until(lambda: served.pool().refusals["queue_full"] == 1 and "1/1 free" in slots(served))
+                holding.cancel_scope.cancel()
+            await served.until(lambda: served.pool().ready == 1)
+            await ask("has the place meanwhile")
+        assert over == ["has the place meanwhile", "pauses"]
+
+
+def slots(served: Served) -> str:
+    return repr(served.gateway.shares._slots["python"])
+
+
+async def test_a_quiet_callers_batch_does_not_wait_for_all_of_a_noisy_ones(tmp_path: Path) -> None:
+    async with with_share(tmp_path, sandboxes=2) as served:
+        over: list[str] = []
+
+        async def ask(name: str) -> None:
+            (one,) = results(await send(served, [run("print 1")], Authorization=f"Bearer {name}"))
+            assert one["executed"]
+            over.append(name)
+
+        async with anyio.create_task_group() as tasks:
+            async with anyio.create_task_group() as holding:
+                holding.start_soon(send, served, [run("hang", timeout_s=60)])
+                await served.until(lambda: served.pool().leased == 1)
+                for _ in range(30):
+                    tasks.start_soon(ask, "noisy")
+                await served.until(lambda: "30 waiting" in slots(served))
+                tasks.start_soon(ask, "quiet")
+                await served.until(lambda: "31 waiting" in slots(served))
+                holding.cancel_scope.cancel()
+        assert len(over) == 31
+        assert over.index("quiet") <= 3
+
+
+async def test_a_run_waits_for_a_place_as_long_as_for_a_sandbox(tmp_path: Path) -> None:
+    async with with_share(tmp_path, sandboxes=2, batch_wait_s=0.2) as served, anyio.create_task_group() as tasks:
+        tasks.start_soon(send, served, [run("hang", timeout_s=60)])
+        await served.until(lambda: served.pool().leased == 1)
+        with anyio.fail_after(10):
+            (never,) = results(await send(served, [run("print 1")]))
+        assert (never["executed"], never["problem"]["code"]) == (False, "pool_timeout")
+        assert never["problem"]["retryable"] and never["problem"]["retry_after_s"] >= 1
+        assert served.leases_asked_for() == 1
+        tasks.cancel_scope.cancel()
+
+
+async def test_batches_under_way_hold_bounded_memory_and_leave_room_for_others(tmp_path: Path) -> None:
+    async with with_share(tmp_path, bodies_mib=1, body_limit_mib=1, batch_body_limit_mib=1) as served:
+        body = {"runs": [run("hang", timeout_s=60, stdin="x" * 400_000)]}
+
+        async def status(caller: str) -> int:
+            async with served.http.stream("POST", "/v1/batch", json=body, headers={"X-API-Key": caller}) as answer:
+                if answer.status_code != 200:
+                    problem = json.loads(await answer.aread())
+                    assert (problem["code"], problem["retryable"]) == ("too_many_waiting", True)
+                    assert int(answer.headers["retry-after"]) >= 1
+                return answer.status_code
+
+        async with served.http.stream("POST", "/v1/batch", json=body, headers={"X-API-Key": "noisy"}):
+            assert await status("noisy") == 429
+            assert await status("quiet") == 200
+            await served.until(lambda: len(served.gateway.bodies._held) == 1)
+        await served.until(lambda: not served.gateway.bodies._held)
+        assert await status("noisy") == 200
+
+
 async def test_people_are_served_before_a_batch_that_waits(tmp_path: Path) -> None:
     async with with_share(tmp_path, sandboxes=2, batch_share=1.0) as served:
         served.engine.start_takes_s = 0.05

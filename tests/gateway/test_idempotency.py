@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from gateway import idempotency
 from gateway.problems import SandboxLost
+from gateway.settings import GatewaySettings
 from tests.gateway.served import PYTHON, Served, serving
 
 
@@ -114,6 +115,54 @@ async def test_a_sandbox_that_was_lost_before_anything_was_sent_to_it_frees_the_
             await served.gateway.idempotency.once(Request(scope), b"{}", carry_out)
     answer = await served.gateway.idempotency.once(Request(scope), b"{}", carry_out)
     assert (answer.status_code, asked) == (502, 3)
+
+
+async def test_who_waited_for_one_that_was_refused_is_refused_with_it(tmp_path: Path) -> None:
+    tight = PYTHON.model_copy(update={"target": 1, "max_sandboxes": 1, "wait_s": 0.3})
+    async with serving(tmp_path, [tight]) as served:
+        answers: list[httpx.Response] = []
+
+        async def ask() -> None:
+            answers.append(await run(served, "print 1"))
+
+        async with anyio.create_task_group() as holding:
+            holding.start_soon(served.run, "hang")
+            await served.until(lambda: served.pool().leased == 1)
+            async with anyio.create_task_group() as tasks:
+                for _ in range(5):
+                    tasks.start_soon(ask)
+                await served.until(lambda: served.attendance.running == 6)
+            assert served.leases_asked_for() == 2  # nobody waited after another
+            assert [(answer.status_code, answer.json()["code"]) for answer in answers] == [(503, "pool_timeout")] * 5
+            assert all(int(answer.headers["retry-after"]) >= 1 for answer in answers)
+            assert sorted("idempotency-replayed" in answer.headers for answer in answers) == [False] + [True] * 4
+            text = (await served.http.get("/metrics")).text
+            assert 'petri_idempotent_requests_total{result="failed"} 4.0' in text
+            holding.cancel_scope.cancel()
+        await served.until(lambda: served.pool().ready == 1)
+        assert (await run(served, "print 2")).json()["stdout"] == "2\n"  # the key is free
+
+
+async def test_the_bodies_of_those_who_wait_take_bounded_memory(tmp_path: Path) -> None:
+    settings = GatewaySettings(bodies_mib=1, body_limit_mib=1, batch_body_limit_mib=1)
+    async with serving(tmp_path, settings=settings) as served:
+        answers: list[int] = []
+
+        async def ask() -> None:
+            answers.append((await run(served, "hang", stdin="x" * 400_000, timeout_s=60)).status_code)
+
+        async with anyio.create_task_group() as waiting:
+            async with anyio.create_task_group() as first:
+                first.start_soon(ask)
+                under_way = served.gateway.idempotency._under_way
+                await served.until(lambda: any(entry.begun.is_set for entry in under_way.values()))
+                waiting.start_soon(ask)
+                await served.until(lambda: served.attendance.running == 2)
+                refused = await run(served, "hang", stdin="x" * 400_000, timeout_s=60)
+                assert (refused.status_code, refused.json()["code"]) == (429, "too_many_waiting")
+                first.cancel_scope.cancel()
+        assert answers == [409]
+        assert not served.gateway.bodies._held
 
 
 async def test_who_waited_for_one_that_did_not_run_takes_its_place(tmp_path: Path) -> None:

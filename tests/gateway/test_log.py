@@ -11,6 +11,7 @@ import pytest
 
 import gateway.events
 import pool.events
+from gateway.settings import GatewaySettings
 from petri.logs import JsonLines, Text
 from tests.gateway.served import PYTHON, Served, serving
 
@@ -93,6 +94,32 @@ async def test_a_refusal_names_request_and_code(tmp_path: Path, caplog) -> None:
         assert answer.status_code == 503
     (line,) = lines(caplog, "refused")
     assert (line["request"], line["route"], line["code"]) == ("mine-2", "/v1/run", "pool_timeout")
+
+
+async def test_a_batch_says_of_each_run_that_it_was_refused(tmp_path: Path, caplog) -> None:
+    full = PYTHON.model_copy(update={"target": 1, "max_sandboxes": 1})
+    async with serving(tmp_path, [full], settings=GatewaySettings(batch_wait_s=0.05)) as served:
+        await served.sandbox()
+        runs = [{"language": "python", "code": "print 1"}] * 2
+        with caplog.at_level(logging.INFO):
+            await served.http.post("/v1/batch", json={"runs": runs}, headers={"X-Request-ID": "mine-3"})
+    refused = [(line["request"], line["route"], line["code"]) for line in lines(caplog, "refused")]
+    assert refused == [("mine-3", "/v1/batch", "pool_timeout")] * 2
+
+
+async def test_who_comes_while_the_gateway_stops_has_its_line_and_a_run_that_is_cut_off_is_none(
+    served: Served, caplog
+) -> None:
+    with caplog.at_level(logging.INFO):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(served.run, "hang")
+            await served.until(lambda: served.pool().leased == 1)
+            served.attendance.drain()
+            await served.http.post(
+                "/v1/run", json={"language": "python", "code": "x"}, headers={"X-Request-ID": "mine-4"}
+            )
+            served.attendance.cut_off()
+    assert [(line["request"], line["code"]) for line in lines(caplog, "refused")] == [("mine-4", "draining")]
 
 
 async def test_nothing_of_a_guests_and_no_credential_is_in_any_line(served: Served, caplog) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.bodies import Bodies
+from gateway.problems import Problem
 
 
 def test_the_longest_at_it_is_let_go_and_holds_nothing_any_more() -> None:
@@ -46,3 +48,27 @@ def test_they_never_hold_more_than_they_may(pieces: list[tuple[int, bytes]], mos
         for one, whole in zip(coming, sent, strict=True):
             assert one.whole() == (b"" if one.was_let_go else whole)
     assert bodies.bytes == 0
+
+
+def test_those_that_wait_have_as_much_again_and_one_caller_half_of_it() -> None:
+    bodies = Bodies(100)
+    with ExitStack() as stack, bodies.coming() as coming:
+        stack.enter_context(bodies.hold("a", 40))
+        stack.enter_context(bodies.hold("a", 10))
+        with pytest.raises(Problem) as refused, bodies.hold("a", 1):
+            pass
+        assert (refused.value.code, refused.value.kind.status) == ("too_many_waiting", 429)
+        assert refused.value.retryable and refused.value.retry_after is not None
+        stack.enter_context(bodies.hold("b", 50))
+        with pytest.raises(Problem), bodies.hold("c", 1):
+            pass
+        coming.add(b"x" * 100)
+        assert not coming.was_let_go
+    with bodies.hold("a", 50), bodies.hold("c", 50):
+        pass
+    assert not bodies._held
+
+
+def test_one_that_is_alone_always_has_room() -> None:
+    with Bodies(3).hold("a", 4):
+        pass

@@ -49,9 +49,21 @@ def test_names_and_origins_are_lists_as_toml_has_them() -> None:
         {"allowed_origins": ("null",)},
         {"allowed_origins": ("*",)},
         {"sandbox_ttl_s": 7200.0},
+        {"bodies_mib": 7, "batch_body_limit_mib": 1},
+        {"bodies_mib": 15},
+        {"batch_body_limit_mib": 64, "bodies_mib": 63},
         {"hots": "127.0.0.1"},
     ],
 )
 def test_a_wrong_value_is_refused_by_name(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError, match=next(iter(wrong))):
         GatewaySettings.model_validate(wrong)
+
+
+def test_all_that_cannot_hold_together_is_said_at_once() -> None:
+    with pytest.raises(ValidationError) as caught:
+        GatewaySettings(sandbox_ttl_s=7200.0, bodies_mib=7)
+    assert "sandbox_ttl_s 7200 is above sandbox_max_ttl_s 3600; body_limit_mib 8 is above bodies_mib 7" in str(
+        caught.value
+    )
+    assert "batch_body_limit_mib 16 is above bodies_mib 7" in str(caught.value)
