@@ -277,7 +277,7 @@ class PoolSandbox(_Sent):
     id: str
     state: str = Field(description="`booting`, `ready`, `leased` or `doomed`")
     seconds: float = Field(description="in this state")
-    reason: str = Field(description="why it came into it")
+    reason: str = Field(description="why it came into it; where the engine does not remove it, also what it says")
 
 
 class PoolSandboxesAnswer(_Sent):

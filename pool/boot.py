@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import anyio
 
 from pool.engine import Engine
@@ -19,15 +21,18 @@ class BootFailed(Exception):
         self.reason = reason
 
 
-async def boot(engine: Engine, sandbox: Sandbox, *, background: bool) -> None:
+async def boot(engine: Engine, sandbox: Sandbox, *, may_wait: Callable[[], bool]) -> None:
     """Give `sandbox` its container and channel, and freeze it; within the template's `boot_timeout_s`.
 
-    `background`: let others have the processors first; frozen, it is as any other. Whatever goes wrong,
-    `sandbox.container` says what there is to destroy.
+    While it `may_wait`, others have the processors first. That is asked until there is a container, which the caller
+    can hurry from then on; frozen, it is as any other. Whatever goes wrong, `sandbox.container` says what there is to
+    destroy.
     """
     template = sandbox.template
     with anyio.move_on_after(template.boot_timeout_s) as deadline:
-        sandbox.container = await engine.start(sandbox.id, template, sandbox.slot, background=background)
+        sandbox.container = await engine.start(sandbox.id, template, sandbox.slot, background=may_wait())
+        if not may_wait():  # any more: somebody came while there was no container yet that could be hurried
+            sandbox.container.to_foreground()
         sandbox.channel = Channel(sandbox.container.socket, sandbox.container.transport)
         hello = await _hear(sandbox.channel)
         if hello.protocol != PROTOCOL_VERSION:

@@ -29,8 +29,8 @@ async def labelled(connection: Connection, *labels: str) -> list[dict[str, Any]]
     return found
 
 
-async def remove(connection: Connection, container: str) -> None:
-    """Kill and remove, by id or name. Gone already is what was wanted.
+async def remove(connection: Connection, container: str) -> bool:
+    """Kill and remove, by id or name. Gone already is what was wanted, and False.
 
     On its way out already is not gone yet, and may fail yet: it is waited for, as long as a removal may take.
     """
@@ -39,9 +39,9 @@ async def remove(connection: Connection, container: str) -> None:
         while True:
             try:
                 await connection.delete("containers", container, force="1", v="1")
-                return
+                return True
             except NotFound:
-                return
+                return False
             except Conflict as conflict:
                 why = conflict
             await anyio.sleep(_LOOK_AGAIN_S)

@@ -24,8 +24,8 @@ log = logging.getLogger(__name__)
 _BACKLOG = 16
 #: After a failed accept. The cause outlives a moment, and nobody new is served meanwhile anyway.
 _ACCEPT_AGAIN_S = 1.0
-#: Sandboxes of one template that are shown in one packet: each is 150 to 250 bytes of its 128 KiB.
-_SHOWN = 400
+#: Sandboxes of one template that are shown in one packet: each is 150 to 400 bytes of its 128 KiB.
+_SHOWN = 300
 
 
 @contextmanager

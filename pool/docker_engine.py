@@ -86,7 +86,7 @@ class DockerEngine:
             background=background,
         )
 
-    async def destroy(self, container: Any) -> None:
+    async def destroy(self, container: Any) -> bool:
         assert isinstance(container, DockerContainer)
         # On cgroup v1 a frozen process takes no SIGKILL before it is thawed, and a gVisor that is paused takes none of
         # the engine's. What is gone needs no thaw.
@@ -97,26 +97,29 @@ class DockerEngine:
                 await self.unpause(container.id)
         try:
             with doing("removing a container"), self.api.connection(REMOVE_TIMEOUT_S) as connection:
-                await remove(connection, container.id)
+                was_there = await remove(connection, container.id)
             self.end_what_the_engine_forgot(container.id)
         except BaseException:
             container.kill()  # what ran in it ends, even if the engine does not come to it for a while
             raise
         container.close()
+        return was_there
 
     def end_what_the_engine_forgot(self, container_id: str) -> None:
         """After a removal. A dockerd that is killed while it starts or removes a container may not know, afterwards,
         that there are processes in it, and then a removal ends none."""
         if self._example is not None and (found := self._example[1].of_sibling(self._example[0], container_id)):
-            log.warning(
-                "container %s was removed, and its %d processes were not", container_id[:12], found[0].end_all()
-            )
+            ended = found[0].end_all()
+            log.warning("container %s was removed, and its %d processes were not", container_id[:12], ended)
 
-    async def reach(self, container: Any) -> None:
+    async def reach(self, container: Any) -> bool:
         # Its processes: nothing of that is in dockerd's own memory, unlike what it says to an inspect or a ping.
         with doing("looking into a container"), self.api.connection(_CALL_TIMEOUT_S) as connection:
-            with contextlib.suppress(NotFound, Conflict):
+            try:
                 await connection.get("containers", container.id, "top")
+            except (NotFound, Conflict):
+                return False
+            return True
 
     async def ours(self) -> set[str]:
         labels = [f"{LABEL_POOL}={self._owner.pool}", f"{LABEL_HOST}={self._owner.host}"]

@@ -84,14 +84,14 @@ class Engine(Protocol):
         """
         ...
 
-    async def destroy(self, container: Container) -> None:
-        """Thaw, kill and remove it. Already gone is success."""
+    async def destroy(self, container: Container) -> bool:
+        """Thaw, kill and remove it. Already gone is success, and False: the engine did nothing for it."""
         ...
 
-    async def reach(self, container: Container) -> None:
+    async def reach(self, container: Container) -> bool:
         """Go all the way to a container that runs, and back; an `EngineError` when the engine cannot.
 
-        One that has ended meanwhile is no failure.
+        False for one that has ended meanwhile, which the engine knows without going anywhere.
         """
         ...
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import anyio
 
-from pool.engine import Container, Engine, EngineError, Usage
+from pool.engine import Engine, EngineError, Usage
 from pool.errors import PoolUnavailable, UnknownTemplate
 from pool.events import sandbox_moved
 from pool.health import EngineHealth
@@ -106,7 +106,7 @@ class Fleet:
                 tasks.start_soon(self._watch.run)
                 tasks.start_soon(self._keep_sweeping)
                 tasks.start_soon(self._keep_taking_census)
-                tasks.start_soon(self._health.watch, self._a_container)
+                tasks.start_soon(self._health.watch, self._reachable, self._end_unreachable)
                 for pool in self._pools.values():
                     await pools.enter_async_context(pool.running(close_timeout_s=self._settings.close_s))
                 try:
@@ -136,6 +136,7 @@ class Fleet:
         """
         pool = self._pool(template)
         if template in self._held_back and not held_back:
+            pool.totals.refused("unavailable")
             raise PoolUnavailable(f"{pool!r}: {self._snapshot(pool).trouble}")
         self._refuse_after_a_violation(pool)
         taken = await pool.take(caller=caller, priority=priority, wait_s=wait_s, is_demand=not held_back)
@@ -151,6 +152,7 @@ class Fleet:
 
     def _refuse_after_a_violation(self, pool: WarmPool) -> None:
         if trouble := self._invariants.trouble:
+            pool.totals.refused("unavailable")
             raise PoolUnavailable(f"{pool!r}: {trouble}", retry_after_s=_AFTER_A_VIOLATION_S)
 
     def _pool(self, template: str) -> WarmPool:
@@ -180,7 +182,7 @@ class Fleet:
     async def drain(self) -> None:
         """Refuse new leases, and wait for those there are, at most `drain_s`."""
         for pool in self._pools.values():
-            pool.drain()
+            pool.drain(over_in_s=self._settings.drain_s)
         with anyio.move_on_after(self._settings.drain_s):
             while self._leases:
                 await self._none_leased.wait()
@@ -214,9 +216,14 @@ class Fleet:
         unwanted = found - known - self._known()
         if unwanted:
             log.error("%d containers with our label are not ours: %s", len(unwanted), sorted(unwanted))
-        for sandbox_id in unwanted:  # a start that was cancelled while the engine did not answer may leave one
-            await self._engine.remove_orphan(sandbox_id)
         self._unwanted = len(unwanted)
+        for sandbox_id in unwanted:  # a start that was cancelled while the engine did not answer may leave one
+            try:
+                await self._engine.remove_orphan(sandbox_id)
+            except EngineError as error:  # the others are to go all the same
+                log.warning("container of %s, which is not ours, was not removed: %s", sandbox_id, error)
+        if unwanted:  # asked, not concluded: what another boot of this pool made is not removed here
+            self._unwanted = len(unwanted & await self._engine.ours())
 
     async def _keep_taking_census(self) -> None:
         while True:
@@ -243,8 +250,13 @@ class Fleet:
         if swept:
             log.info("removed %d containers that belonged to no living pool", swept)
 
-    def _a_container(self) -> Container | None:
-        return next(filter(None, (pool.a_container() for pool in self._pools.values())), None)
+    def _reachable(self) -> list[Sandbox]:
+        return [sandbox for pool in self._pools.values() for sandbox in pool.reachable()]
+
+    def _end_unreachable(self, sandbox: Sandbox) -> None:
+        if sandbox.state is State.READY:  # a leased one is its owner's to end, who sees for itself whether it answers
+            log.error("%r is replaced: the engine does not reach it, and reaches others", sandbox)
+            self._pools[sandbox.template.name].doom(sandbox, "the engine does not reach it")
 
     def _known(self) -> set[str]:
         return {sandbox_id for pool in self._pools.values() for sandbox_id in pool.ids()}

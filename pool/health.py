@@ -2,17 +2,20 @@
 
 An engine's ping says that its front door is open. Behind it another process (containerd) makes and ends containers, and
 may be dead or hung while pings are answered. So what counts is the last round trip that went the whole way: a boot, a
-removal or, when there was none for a while, a question about one container that only its own supervisor can answer.
+removal or, when there was none for a while, a question about one container that only its own supervisor can answer. It
+is about another one each time: a container whose supervisor hangs is no reason to take the engine for dead, and is told
+from that by the others.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import anyio
 
-from pool.engine import Container, Engine, EngineError
+from pool.engine import Engine, EngineError
+from pool.sandbox import Sandbox
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +39,9 @@ class EngineHealth:
         self._failure = ""
         self._worked_at = float("-inf")
         self._ever_answered = False  # the question, not a boot
+        self._asked = ""  # the sandbox about which it was asked last
+        self._silent = set[Sandbox]()  # not reached, since it last worked
+        self._suspects = set[Sandbox]()  # not reached, and then it reached another
 
     def __repr__(self) -> str:
         return f"<EngineHealth {self.trouble or 'well'}>"
@@ -49,27 +55,49 @@ class EngineHealth:
         """Something went all the way to a container and back."""
         if self.trouble is not None:
             log.warning("the engine reaches its containers again")
-        self._failures, self._failure = 0, ""
+        self._forget()
         self._worked_at = anyio.current_time()
 
-    async def watch(self, a_container: Callable[[], Container | None]) -> None:
-        """For ever, or until it is clear that this engine cannot be asked. `a_container`: one there is, whichever."""
+    def _forget(self) -> None:
+        self._failures, self._failure = 0, ""
+        self._suspects |= self._silent
+        self._silent.clear()
+
+    async def watch(self, reachable: Callable[[], Sequence[Sandbox]], end: Callable[[Sandbox], None]) -> None:
+        """For ever, or until it is clear that this engine cannot be asked.
+
+        `reachable`: all that it should reach now. `end` is told of one that it twice did not reach, and others it did.
+        """
         while True:
             rested_s = anyio.current_time() - self._worked_at
             await anyio.sleep(_ASK_AGAIN_S if self._failures else max(_ASK_AGAIN_S, _ASK_AFTER_S - rested_s))
             if not self._failures and anyio.current_time() - self._worked_at < _ASK_AFTER_S:
                 continue
-            container = a_container()
-            if container is not None and not await self._ask(container):
+            sandbox = self._next(reachable())
+            if sandbox is None:  # then only a boot can tell, and nobody is kept from asking for one
+                self._forget()
+            elif not await self._ask(sandbox, end):
                 return
 
-    async def _ask(self, container: Container) -> bool:
+    def _next(self, reachable: Sequence[Sandbox]) -> Sandbox | None:
+        """A suspect, while there is no doubt about the others; else in turn."""
+        self._silent.intersection_update(reachable)
+        self._suspects.intersection_update(reachable)
+        in_turn = sorted(reachable if self._failures or not self._suspects else self._suspects, key=lambda one: one.id)
+        later = (one for one in in_turn if one.id > self._asked)
+        return next(later, in_turn[0] if in_turn else None)
+
+    async def _ask(self, sandbox: Sandbox, end: Callable[[Sandbox], None]) -> bool:
         """False when there is no sense in asking again."""
+        assert sandbox.container is not None
+        self._asked = sandbox.id
         try:
             with anyio.move_on_after(_ANSWER_S):
-                await self._engine.reach(container)
-                self._ever_answered = True
-                self.worked()
+                if await self._engine.reach(sandbox.container):
+                    self._ever_answered = True
+                    self._silent.discard(sandbox)
+                    self._suspects.discard(sandbox)
+                    self.worked()
                 return True
             raise EngineError("engine_timeout", f"no answer within {_ANSWER_S:g} s")
         except EngineError as error:
@@ -80,5 +108,10 @@ class EngineHealth:
                 return False
             self._failures += 1
             self._failure = str(error)
+            if sandbox in self._suspects:
+                self._suspects.discard(sandbox)
+                end(sandbox)
+            else:
+                self._silent.add(sandbox)
             log.log(logging.ERROR if self._failures == _FAILURES else logging.WARNING, "%s", error)
             return True

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import anyio
 
 from pool.engine import Engine, EngineError
+from pool.health import EngineHealth
 from pool.sandbox import Sandbox
 
 log = logging.getLogger(__name__)
@@ -45,10 +46,13 @@ class Lanes:
 class Removals:
     """The removals of one pool. Whoever calls `remove` runs it, in a task that ends with the pool."""
 
-    def __init__(self, engine: Engine, lanes: Lanes, on_quarantine: Callable[[], None]) -> None:
+    def __init__(
+        self, engine: Engine, lanes: Lanes, health: EngineHealth, *, on_quarantine: Callable[[], None]
+    ) -> None:
         self.quarantined: dict[Sandbox, str] = {}  # and why the engine did not remove it, the last time
         self._engine = engine
         self._lanes = lanes
+        self._health = health
         self._on_quarantine = on_quarantine
         self._closing = anyio.Event()
         self._close_by = float("inf")  # on the loop's clock; every removal ends by then, done or not
@@ -103,7 +107,8 @@ class Removals:
     async def _attempt(self, sandbox: Sandbox) -> None:
         assert sandbox.container is not None
         with anyio.move_on_after(_ATTEMPT_S):
-            await self._engine.destroy(sandbox.container)
+            if await self._engine.destroy(sandbox.container):
+                self._health.worked()
             sandbox.container = None
             return
         raise EngineError("engine_timeout", f"not removed within {_ATTEMPT_S:g} s")

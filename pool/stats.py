@@ -15,8 +15,12 @@ BOUNDS_S = (
 )  # fmt: skip
 
 
+#: In characters, of what the engine says of a sandbox that it does not remove. Many of them share one packet.
+LONGEST_REASON = 200
+
 #: Why leases are refused: no place in the queue; a place lost to a caller with fewer; a place that could not be
-#: reached in time; nothing to lease (boots fail, a thaw did); the pool shuts down.
+#: reached in time; nothing to lease (boots fail, a thaw did, the self-check is not over, an invariant is violated); the
+#: pool shuts down.
 REFUSALS = ("queue_full", "displaced", "hopeless", "unavailable", "draining")
 
 
@@ -90,7 +94,7 @@ class SandboxView(BaseModel):
     id: str
     state: str
     seconds: float  # in this state
-    reason: str  # why it came into it
+    reason: str  # why it came into it; of the quarantined also why it is not removed
 
 
 class PoolStats(BaseModel):

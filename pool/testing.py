@@ -45,6 +45,7 @@ class FakeContainer:
         self.destroyed = False
         self.usage_now = Usage()
         self.killed = False  # while frozen: it dies when it is thawed
+        self.lost = False  # the engine knows it no more
 
     def __repr__(self) -> str:
         return f"<FakeContainer {self.id[:11]} slot {self.slot}>"
@@ -86,11 +87,13 @@ class FakeEngine:
         self.started = 0
         self.destroyed = 0
         self.swept = 0
-        #: Step names ("start", "hello", "freeze", "thaw", "destroy") to an exception to raise there.
+        #: Step names ("start", "hello", "freeze", "thaw", "destroy"), those of one sandbox with its id behind, to an
+        #: exception to raise there.
         self.faults: dict[str, Exception] = {}
         #: Step names to an event that must be set before the step goes on.
         self.gates: dict[str, anyio.Event] = {}
         self.orphans_removed: list[str] = []
+        self.asked: list[str] = []  # whether they can be reached, in order
         self.steps: list[str] = []  # that were begun, in order
         self.start_takes_s = 0.0
         self.protocol = PROTOCOL_VERSION
@@ -111,9 +114,9 @@ class FakeEngine:
         """One step of the engine's work: a place to wait, to fail, and to be cancelled."""
         self.steps.append(name)
         await anyio.lowlevel.checkpoint()
-        if gate := self.gates.get(name):
+        if gate := self.gates.get(name) or self.gates.get(f"{name} {sandbox_id}"):
             await gate.wait()
-        if fault := self.faults.get(name):
+        if fault := self.faults.get(name) or self.faults.get(f"{name} {sandbox_id}"):
             raise fault
 
     # -- the seam ---------------------------------------------------------------------------------------------------
@@ -140,16 +143,19 @@ class FakeEngine:
         self._tasks.start_soon(self._play, container)
         return container
 
-    async def destroy(self, container: Container) -> None:
+    async def destroy(self, container: Container) -> bool:
         assert isinstance(container, FakeContainer)
         assert not container.destroyed, f"{container!r} was destroyed before"
         await self.step("destroy", container.id)
         self.destroyed += 1
         self._forget(container)
+        return not container.lost
 
-    async def reach(self, container: Container) -> None:
+    async def reach(self, container: Container) -> bool:
         assert isinstance(container, FakeContainer)
+        self.asked.append(container.id)
         await self.step("reach", container.id)
+        return not container.lost
 
     async def sweep(self) -> int:
         await self.step("sweep", "")
@@ -166,6 +172,7 @@ class FakeEngine:
         del self.containers[container.id]
 
     async def remove_orphan(self, sandbox_id: str) -> None:
+        await self.step("remove_orphan", sandbox_id)
         self.orphans_removed.append(sandbox_id)
 
     # -- the agent --------------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from anyio.abc import TaskGroup
 from pool.backoff import Backoff
 from pool.boot import BootFailed, boot
 from pool.demand import ArrivalRate, BootTime
-from pool.engine import Container, Engine, EngineError
+from pool.engine import Engine, EngineError
 from pool.errors import Draining, PoolTimeout, PoolUnavailable, TooManyWaiting
 from pool.health import EngineHealth
 from pool.idle_watch import IdleWatch
@@ -33,7 +33,7 @@ from pool.removal import Lanes, Removals
 from pool.runtimes import RUNC, family
 from pool.sandbox import Change, Observer, Sandbox, State
 from pool.sizing import Demand, Size, size
-from pool.stats import PoolSnapshot, SandboxView, Sizing, Totals
+from pool.stats import LONGEST_REASON, PoolSnapshot, SandboxView, Sizing, Totals
 from pool.template import Template
 from pool.traffic import Traffic
 from pool.waiting import Priority, Waiter, WaitingLine
@@ -103,10 +103,11 @@ class WarmPool:
         self._short = anyio.Event()  # something the refiller should look at has changed
         self._changed = anyio.Event()  # any sandbox has moved
         self._draining = False
+        self._over_in_s = 0.0  # the drain, once it has begun
         self._closing = anyio.Event()
         self._close_timeout_s = 0.0
         self._close_by = math.inf  # on the loop's clock
-        self._removals = Removals(shared.engine, shared.removals, on_quarantine=self._short_again)
+        self._removals = Removals(shared.engine, shared.removals, shared.health, on_quarantine=self._has_more_room)
         self._probe = anyio.Semaphore(1)  # boots after a failed one: one at a time, and on nobody else's turn
         self._growth: TaskGroup | None = None
         self._decay: TaskGroup | None = None
@@ -140,9 +141,10 @@ class WarmPool:
                     await self._all_gone()
                 self._decay.cancel_scope.cancel()
 
-    def drain(self) -> None:
-        """Refuse new leases from now on; those who wait are refused, too."""
+    def drain(self, *, over_in_s: float) -> None:
+        """Refuse new leases from now on; those who wait are refused, too, and told that it takes `over_in_s`."""
         self._draining = True
+        self._over_in_s = over_in_s
         self._wake_waiters()
 
     def close(self) -> None:
@@ -150,6 +152,7 @@ class WarmPool:
         if self._closing.is_set():
             return
         self._draining = True
+        self._over_in_s = self._close_timeout_s
         self._closing.set()
         self._close_by = anyio.current_time() + self._close_timeout_s
         self._removals.close_by(self._close_by)
@@ -216,8 +219,8 @@ class WarmPool:
         except BaseException as error:
             if sandbox.state is State.LEASED:  # else a pool that closes has doomed it
                 self.doom(sandbox, "not thawed")
-            self.totals.refused("unavailable")
             if isinstance(error, EngineError):
+                self.totals.refused("unavailable")
                 raise PoolUnavailable(f"{self!r}: {error}") from error
             raise
         thaw_s = time.monotonic() - started
@@ -239,7 +242,7 @@ class WarmPool:
     def _refuse_what_is_hopeless(self, caller: str) -> None:
         if self._draining:
             self.totals.refused("draining")
-            raise Draining(f"{self!r}: shutting down", retry_after_s=5.0)
+            raise Draining(f"{self!r}: shutting down", retry_after_s=self._over_in_s)
         if self._backoff.is_open and not self._ready:
             self.totals.refused("unavailable")
             # Not before the next attempt to boot one, and that takes a boot's time.
@@ -320,8 +323,7 @@ class WarmPool:
 
     def _look_at_the_refill(self) -> None:
         """It is measured while it cannot be put off: from half of the target down, or while somebody waits."""
-        room = self.template.max_sandboxes - len(self._sandboxes)
-        few = room > 0 and 2 * len(self._ready) < self._size.target
+        few = self._room() > 0 and 2 * len(self._ready) < self._size.target
         wanted = bool(self._waiters) or (few and not self._boot_may_wait())
         self._refill_rate.look(anyio.current_time(), wanted=wanted)
 
@@ -330,10 +332,12 @@ class WarmPool:
     def _missing(self) -> int:
         """How many more must boot, from what is wanted and what is there; never from counted events."""
         wanted = self._size.target + len(self._waiters)
-        # What the engine will not remove takes no room, until it is as much again as there may be.
+        return min(wanted - len(self._ready) - self._count(State.BOOTING), self._room())
+
+    def _room(self) -> int:
+        """How many more there may be. What the engine will not remove takes none, until it is as many again as that."""
         quarantined = min(len(self._removals.quarantined), self.template.max_sandboxes)
-        room = self.template.max_sandboxes + quarantined - len(self._sandboxes)
-        return min(wanted - len(self._ready) - self._count(State.BOOTING), room)
+        return self.template.max_sandboxes + quarantined - len(self._sandboxes)
 
     def _boot_may_wait(self) -> bool:
         """Nobody waits, and either enough is ready or a burst is being served, which boots would slow down."""
@@ -344,7 +348,7 @@ class WarmPool:
 
     def _removal_may_wait(self) -> bool:
         """Nobody waits, and there is room for a boot without it."""
-        return not self._waiters and (self._boot_may_wait() or len(self._sandboxes) < self.template.max_sandboxes)
+        return not self._waiters and (self._boot_may_wait() or self._room() > 0)
 
     async def _refill(self) -> None:
         assert self._growth is not None
@@ -378,7 +382,7 @@ class WarmPool:
 
     async def _boot(self, sandbox: Sandbox, turn: anyio.Semaphore) -> None:
         try:
-            await boot(self._shared.engine, sandbox, background=not self._waiters)
+            await boot(self._shared.engine, sandbox, may_wait=lambda: not self._waiters)
             if sandbox.channel is None or not sandbox.channel.is_quiet():
                 raise BootFailed("died", "the agent spoke or died between HELLO and the freeze")
         except (BootFailed, EngineError) as error:
@@ -436,7 +440,8 @@ class WarmPool:
                     self.doom(min(self._ready, key=lambda sandbox: sandbox.since), "more than demand needs")
             self._grown = anyio.Event()
 
-    def _short_again(self) -> None:
+    def _has_more_room(self) -> None:
+        self._look_at_the_refill()
         self._short.set()
 
     def _died_while_idle(self, sandbox: Sandbox) -> None:
@@ -447,12 +452,9 @@ class WarmPool:
     # -- destroying -------------------------------------------------------------------------------------------------
 
     async def _destroy(self, sandbox: Sandbox) -> None:
-        was_there = sandbox.container is not None
         took_s = await self._removals.remove(sandbox, lambda: self._shared.traffic.lull(self._removal_may_wait))
         if took_s is None:
             return  # out of time: `running()` reports it
-        if was_there:
-            self._shared.health.worked()
         self._sandboxes.discard(sandbox)
         self._shared.free_slot(sandbox.slot)
         self.totals.destroy_seconds.observe(took_s)
@@ -518,16 +520,21 @@ class WarmPool:
         now = anyio.current_time()
         oldest_first = sorted(self._sandboxes, key=lambda sandbox: sandbox.since)
         return [
-            SandboxView(id=one.id, state=one.state.value, seconds=round(now - one.since, 3), reason=one.reason)
+            SandboxView(id=one.id, state=one.state.value, seconds=round(now - one.since, 3), reason=self._why(one))
             for one in oldest_first
         ]
 
-    def a_container(self) -> Container | None:
-        """One that is there now, whichever; None where there is none, or its runtime tells the host nothing."""
+    def _why(self, sandbox: Sandbox) -> str:
+        """Why it came into its state, and why it is still there."""
+        if (refusal := self._removals.quarantined.get(sandbox)) is None:
+            return sandbox.reason
+        return f"{sandbox.reason}; not removed: {refusal}"[:LONGEST_REASON]
+
+    def reachable(self) -> list[Sandbox]:
+        """Those that the engine should reach now; none where their runtime tells the host nothing."""
         if family(self.template.runtime) != RUNC:
-            return None
-        there = (sandbox for sandbox in self._sandboxes if sandbox.state in (State.READY, State.LEASED))
-        return next((sandbox.container for sandbox in there), None)
+            return []
+        return [sandbox for sandbox in self._sandboxes if sandbox.state in (State.READY, State.LEASED)]
 
     def ids(self) -> set[str]:
         """Of every sandbox that may exist as a container."""

@@ -108,11 +108,13 @@ class Faults:
 
     def _leased(self) -> set[str]:
         """Sandboxes that a run or a session has."""
-        with contextlib.suppress(httpx.TransportError), self._petri.client() as client:
-            answer = client.get("/v1/pools/python/sandboxes")
-            if answer.status_code == 200:
-                return {one["id"] for one in answer.json()["sandboxes"] if one["state"] == "leased"}
-        return set()
+        found = set[str]()
+        with contextlib.suppress(httpx.TransportError, KeyError), self._petri.client() as client:
+            for template in self._petri.pools():
+                answer = client.get(f"/v1/pools/{template}/sandboxes")
+                if answer.status_code == 200:
+                    found |= {one["id"] for one in answer.json()["sandboxes"] if one["state"] == "leased"}
+        return found
 
     def _serves_again(self) -> None:
         def serves() -> bool:

@@ -165,7 +165,7 @@ class World:
 
     async def drain(self) -> None:
         for pool in self.fleet._pools.values():
-            pool.drain()
+            pool.drain(over_in_s=1.0)
         await self.settle()
 
     async def close(self) -> None:

@@ -87,6 +87,8 @@ class Handler(BaseHTTPRequestHandler):
             case ["containers", "json"]:
                 found = [{"Id": name, "Labels": {"petri.boot": "of the dead"}} for name in sorted(self.server.existing)]
                 self._answer(200, found)
+            case ["containers", name, "top"]:
+                self._answer(*((200, {}) if name in self.server.existing else (404, {"message": "no such container"})))
             case ["containers", _, "json"]:
                 paused = self.server.calls[-1:] == ["pause"]
                 self._answer(200, {"State": {"Pid": os.getpid(), "Paused": paused}})
@@ -259,9 +261,18 @@ async def test_a_removal_that_is_under_way_already_is_not_believed_before_the_co
     engine = engine_over(slow)
     container = await engine.start("sb_1", TEMPLATE, 0, background=False)
     slow.conflicts = 2
-    await engine.destroy(container)
+    assert await engine.destroy(container)
     assert slow.calls.count("remove") == 3
     assert not slow.existing
+
+
+async def test_what_the_engine_knows_no_more_it_has_neither_reached_nor_removed(slow):
+    engine = engine_over(slow)
+    container = await engine.start("sb_1", TEMPLATE, 0, background=False)
+    assert await engine.reach(container)
+    slow.existing.clear()
+    assert not await engine.reach(container)
+    assert not await engine.destroy(container)
 
 
 async def test_a_removal_that_stays_under_way_has_failed_in_the_end(slow, monkeypatch):

@@ -38,7 +38,8 @@ async def test_what_is_held_back_fills_up_and_is_not_leased():
             await fleet.lease("checked")
         assert refused.value.retryable
         assert now(fleet, "checked").ready == 1
-        assert now(fleet, "checked").lease_outcomes["hit"] == 0
+        assert now(fleet, "checked").lease_outcomes == {"hit": 0, "waited": 0, "timeout": 0, "refused": 1}
+        assert now(fleet, "checked").refusals["unavailable"] == 1
 
 
 async def test_it_says_so_and_others_have_no_part_in_it():
@@ -55,4 +56,4 @@ async def test_whoever_looks_gets_one_all_the_same_and_releases_the_others():
             await fleet.lease("checked")
         fleet.release("checked")
         fleet.end((await fleet.lease("checked")).id, "done")
-        assert now(fleet, "checked").lease_outcomes["refused"] == 0
+        assert now(fleet, "checked").lease_outcomes["refused"] == 1

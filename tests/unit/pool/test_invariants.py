@@ -141,3 +141,4 @@ async def test_after_a_violation_nothing_is_leased_and_the_trouble_stays(world):
         with pytest.raises(PoolUnavailable, match="an invariant is violated"):
             await w.fleet.lease("python")
         assert w.now.trouble
+        assert w.now.refusals["unavailable"] == 2

@@ -184,6 +184,7 @@ async def test_a_caller_cancelled_by_its_scope_leaves_no_sandbox_unowned(world, 
         gate.set()
         assert w.now.leased == 0
         assert w.now.waiting == 0
+        assert w.now.lease_outcomes["refused"] == 0, "nobody refused it"
 
 
 async def test_a_caller_cancelled_as_a_native_task_leaves_no_sandbox_unowned(world):
@@ -200,6 +201,7 @@ async def test_a_caller_cancelled_as_a_native_task_leaves_no_sandbox_unowned(wor
             await task
         gate.set()
         assert w.now.leased == 0
+        assert w.now.lease_outcomes["refused"] == 0
 
 
 async def test_a_native_cancel_that_arrives_with_the_sandbox_passes_it_on(world):

@@ -8,6 +8,7 @@ import itertools
 import anyio
 import pytest
 
+from pool.engine import EngineError
 from pool.errors import Draining, PoolUnavailable
 from pool.fleet import Fleet
 from pool.sandbox import State
@@ -206,8 +207,9 @@ async def test_draining_refuses_newcomers_and_waits_for_leases(world):
             tasks.start_soon(w.fleet.drain)
             await anyio.wait_all_tasks_blocked()
             drained_by = anyio.current_time() + 60
-            with pytest.raises(Draining):
+            with pytest.raises(Draining) as refused:
                 await w.fleet.lease("python")
+            assert refused.value.retry_after_s == 600
             assert lease.sandbox.state is State.LEASED
             w.fleet.end(lease.id, "done")
         assert w.now.leased == 0
@@ -265,6 +267,27 @@ async def test_an_unknown_container_with_our_label_is_counted(world):
         await w.fleet.take_census()
         assert w.fleet.stats().unwanted == 1
         assert w.engine.orphans_removed == ["sb_stranger"]
+        found.remove("sb_stranger")
+        await w.fleet.take_census()
+        assert w.fleet.stats().unwanted == 0
+
+
+async def test_a_stranger_that_will_not_go_is_shown_and_keeps_no_other_from_going(world):
+    async with world(target=1) as w:
+        await w.until_ready(1)
+        found = {*await w.engine.ours(), "sb_1", "sb_2", "sb_3"}
+        w.engine.faults = {"remove_orphan sb_2": EngineError("unavailable", "its shim hangs")}
+
+        async def ours() -> set[str]:
+            return found - set(w.engine.orphans_removed)
+
+        w.engine.ours = ours
+        await w.fleet.take_census()
+        assert sorted(w.engine.orphans_removed) == ["sb_1", "sb_3"]
+        assert w.fleet.stats().unwanted == 1, "those that are left, at once"
+        w.engine.faults = {}
+        await w.fleet.take_census()
+        assert w.fleet.stats().unwanted == 0
 
 
 @pytest.mark.parametrize("step", ["start", "destroy"])
@@ -390,6 +413,21 @@ async def test_boots_let_others_have_the_processors_until_somebody_waits_for_one
             assert not any(container.background for container in w.engine.containers.values())
             w.engine.gates["hello"].set()
         await w.until_ready(2)
+
+
+async def test_who_comes_while_a_container_is_being_made_has_it_hurried_as_soon_as_it_is_there(world):
+    async with world(target=1, max_sandboxes=1) as w:
+        w.engine.gates |= {"start": anyio.Event(), "hello": anyio.Event()}
+        await anyio.wait_all_tasks_blocked()
+        (container,) = w.engine.containers.values()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(w.fleet.lease, "python")
+            await anyio.wait_all_tasks_blocked()
+            assert container.background
+            w.engine.gates["start"].set()
+            await anyio.wait_all_tasks_blocked()
+            assert not container.background, "it speaks no sooner than it is hurried"
+            w.engine.gates["hello"].set()
 
 
 async def _keep_leasing(traffic: Traffic) -> None:

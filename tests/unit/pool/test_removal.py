@@ -41,6 +41,8 @@ async def test_a_removal_that_fails_three_times_is_quarantined_until_it_succeeds
         await so(lambda: w.now.quarantined == 1)
         assert w.engine.steps.count("destroy") == 3
         assert (w.now.doomed, w.now.trouble) == (1, None)
+        (shown,) = [one for one in w.fleet.sandboxes("python") if one.state == "doomed"]
+        assert shown.reason == "done; not removed: destroy was told to fail"
         w.engine.faults = {}
         await w.until(lambda: lease.sandbox.state is State.GONE)
         assert w.now.quarantined == 0
@@ -77,6 +79,28 @@ async def test_the_quarantined_take_no_room_until_they_are_as_many_as_there_may_
         assert "4 sandboxes are quarantined" in (w.now.trouble or "")
         w.engine.faults = {}
         await w.until_ready(1)
+
+
+async def test_the_refill_is_measured_while_only_the_quarantined_are_beyond_the_room(world):
+    """Sixteen where there may be fifteen, one of them quarantined: more may boot, and what comes is wanted."""
+    async with world(PoolSettings(boots_at_once=8), target=7, max_sandboxes=15) as w:
+        await w.until_ready(7)
+        w.engine.faults = must_fail("destroy")
+        lease = await w.fleet.lease("python")
+        w.fleet.end(lease.id, "done")
+        await so(lambda: w.now.quarantined == 1)
+        await w.until_ready(7)
+        w.engine.gates["start"] = gate = anyio.Event()
+        rate = w.fleet._pools["python"]._refill_rate
+        assert "3 counted" in repr(rate)
+        for _ in range(7):
+            await w.fleet.lease("python")
+        await anyio.wait_all_tasks_blocked()
+        assert w.now.booting == 7
+        gate.set()
+        await w.until_ready(7)
+        assert "7 counted" in repr(rate), "those up to half of the target"
+        w.engine.faults = {}
 
 
 async def test_a_closing_pool_waits_for_the_quarantined_no_longer_than_for_others(world):
@@ -138,6 +162,92 @@ async def test_an_engine_that_hangs_when_it_is_asked_ends_readiness(world):
         w.engine.gates["reach"] = gate = anyio.Event()
         await so(lambda: "no answer within" in (w.now.trouble or ""))
         gate.set()
+
+
+def silent(sandbox_id: str) -> dict[str, Exception]:
+    return {f"reach {sandbox_id}": EngineError("unavailable", f"the shim of {sandbox_id} hangs")}
+
+
+async def test_one_container_that_is_not_reached_is_replaced_and_readiness_goes_on(world):
+    async with world(target=3) as w:
+        await w.until_ready(3)
+        victim = min(w.engine.containers)
+        w.engine.faults = silent(victim)
+        troubles = set[str | None]()
+
+        def is_replaced() -> bool:
+            troubles.add(w.now.trouble)
+            return victim not in w.engine.containers and w.now.ready == 3
+
+        await so(is_replaced)
+        assert troubles == {None}
+        assert [change.reason for change in w.changes if change.sandbox.id == victim][-2:] == [
+            "the engine does not reach it",
+            "removed",
+        ]
+        assert {change.sandbox.id for change in w.changes if change.new is State.DOOMED} == {victim}
+
+
+async def test_every_container_is_asked_about_in_turn(world):
+    async with world(target=3) as w:
+        await w.until_ready(3)
+        await so(lambda: len(w.engine.asked) == 6)
+        assert w.engine.asked == sorted(w.engine.containers) * 2
+
+
+async def test_an_engine_that_was_away_costs_no_container(world):
+    """Each of them was not reached: that was the engine, and once it is back each is asked about once more."""
+    async with world(target=3) as w:
+        await w.until_ready(3)
+        w.engine.faults = {"reach": EngineError("unavailable", "containerd is away")}
+        await so(lambda: len(w.engine.asked) == 6)
+        assert "does not reach its containers" in (w.now.trouble or "")
+        w.engine.faults = {}
+        await so(lambda: len(w.engine.asked) == 11)
+        assert w.now.trouble is None
+        assert not [change for change in w.changes if change.new is State.DOOMED]
+
+
+async def test_one_that_is_leased_is_its_owners_to_end(world):
+    async with world(target=1, max_sandboxes=2) as w:
+        lease = await w.fleet.lease("python")
+        await w.until_ready(1)
+        w.engine.faults = silent(lease.sandbox.id)
+        await so(lambda: w.engine.asked.count(lease.sandbox.id) == 3)
+        assert lease.sandbox.state is State.LEASED
+        assert w.now.trouble is None
+
+
+async def test_with_nothing_left_to_be_asked_about_failures_are_forgotten(world):
+    async with world(target=0, max_sandboxes=2) as w:
+        lease = await w.fleet.lease("python")
+        w.engine.faults = {step: EngineError("unavailable", "containerd is away") for step in ("reach", "destroy")}
+        await so(lambda: "does not reach its containers" in (w.now.trouble or ""))
+        w.fleet.end(lease.id, "done")
+        await so(lambda: w.now.trouble is None)
+        assert lease.sandbox.state is State.DOOMED, "it was not the removal that told"
+        w.engine.faults = {}
+        await w.until(lambda: lease.sandbox.state is State.GONE)
+
+
+async def test_a_container_that_the_engine_knows_no_more_says_nothing_for_it(world):
+    """It says so from its own memory: neither the answer nor the removal went all the way."""
+    async with world(target=2) as w:
+        lease = await w.fleet.lease("python")
+        await w.until_ready(2)
+        gone = w.engine.containers[lease.sandbox.id]
+        gone.lost = True
+        w.engine.faults = {f"reach {one}": EngineError("unavailable", "away") for one in w.engine.containers}
+        del w.engine.faults[f"reach {gone.id}"]
+        await so(lambda: "does not reach its containers" in (w.now.trouble or ""))
+        asked = w.engine.asked.count(gone.id)
+        await so(lambda: w.engine.asked.count(gone.id) > asked)
+        assert w.now.trouble is not None
+        w.fleet.end(lease.id, "done")
+        await w.until(lambda: lease.sandbox.state is State.GONE)
+        assert w.now.trouble is not None
+        w.engine.faults = {}
+        await so(lambda: w.now.trouble is None)
 
 
 async def test_an_engine_that_is_unavailable_at_the_first_question_goes_on_being_asked(world):
