@@ -67,9 +67,9 @@ def main() -> int:
     parser.add_argument(
         "--wait",
         type=float,
-        default=0.0,
+        default=30.0,
         metavar="SECONDS",
-        help="before each part, at most this long for a calm machine",
+        help="before each part, at most this long for a calm machine (30; with --quick 0)",
     )
     parser.add_argument("--results", type=Path, default=_RESULTS, help="where the report goes")
     arguments = parser.parse_args()
@@ -82,10 +82,12 @@ def main() -> int:
         bench = Bench(QUICK if arguments.quick else FULL, Path(work), live)
         about = facts(arguments)
         print("\n".join(f"{name}: {value}" for name, value in about.items()), flush=True)
-        measure(bench, chosen, arguments.wait)
+        measure(bench, chosen, 0.0 if arguments.quick else arguments.wait)
         about["busy at the end"] = f"{machine.busy_share():.1%}"
     files = report.write(arguments.results, about, bench.results)
     print(f"\n{report.table(bench.results)}\n\n" + "\n".join(map(str, files)))
+    if failed := bench.results.get("failed"):
+        print(f"\nFAILED, the reasons stand above and in the report: {', '.join(failed)}")
     return 1 if "failed" in bench.results else 0
 
 
@@ -96,7 +98,10 @@ def measure(bench: Bench, chosen: list[str], wait_s: float) -> None:
             continue
         print(f"{part.TITLE} …", flush=True)
         calm = {"before": machine.wait_for_calm(wait_s)}
-        bench.say(_in_words(calm["before"]))
+        bench.say(
+            _in_words(calm["before"])
+            + ("" if calm["before"].is_calm else ": NOT CALM, and what follows is slow for it")
+        )
         began = time.perf_counter()
         try:
             bench.results[name] = part.run(bench)

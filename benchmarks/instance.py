@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import signal
 import socket
@@ -105,7 +106,7 @@ def started(work: Path, templates: Mapping[str, Mapping[str, Any]], **pool: Any)
     with log.open("ab") as output:
         up = subprocess.Popen(
             [sys.executable, "-m", "petri", "--config", str(config), "up"],
-            stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True,
+            stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True, env=_environment(),
         )  # fmt: skip
     try:
         petri = _ready(up, f"http://127.0.0.1:{port}", log)
@@ -128,6 +129,12 @@ def _ready(up: subprocess.Popen[bytes], url: str, log: Path) -> Petri:
         time.sleep(_LOOK_S)
     gateway = processes.listening(urlsplit(url).port or 0)
     return Petri(url, gateway, _pool_beside(up.pid))
+
+
+def _environment() -> dict[str, str]:
+    """Without what would change what is measured: a variable counts for more than the configuration."""
+    kept = ("PETRI_STATE_DIR", "PETRI_RUN_DIR")
+    return {name: value for name, value in os.environ.items() if not name.startswith("PETRI_") or name in kept}
 
 
 def _free_port() -> int:

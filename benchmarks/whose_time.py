@@ -2,7 +2,8 @@
 
 Two ways: one request at a time on a machine that is otherwise at rest, and a burst as large as the pool. Only the time
 between a request's first byte and its answer's last counts; in the burst, until the last of all.
-Needs root and the `perf` of the running kernel's tools (Debian: linux-perf); without them the part is left out.
+By the names of threads: another python3 or runc of the host's is counted with Petri's, so the machine should do nothing
+else. Needs root and the `perf` of the running kernel's tools (Debian: linux-perf); without them the part is left out.
 """
 
 from __future__ import annotations
@@ -60,10 +61,11 @@ def run(bench: Bench) -> Results:
 
 
 def _alone(petri: Petri, runs: int) -> tuple[int, list[Window]]:
-    """One at a time; the pool has refilled before the next."""
+    """One at a time; the pool is full again before the next."""
     send = one_shots(petri.url, "python")()
     windows = []
     for _ in range(min(runs, _ALONE)):
+        petri.wait_until_full()
         time.sleep(_ALONE_EVERY_S)
         began = time.perf_counter()
         judge = send()
