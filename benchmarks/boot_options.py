@@ -50,5 +50,5 @@ OPTIONS: dict[str, tuple[Change, str]] = {
     ),
     "the host's cgroup namespace": (walls(CgroupnsMode="host"), "its place among the host's cgroups stays hidden"),
     "no limits to processors and tasks": (walls(NanoCpus=0, PidsLimit=0), "two limits"),
-    "a small share in the processors": (walls(CpuShares=64), "nothing; raised when it is ready, as Petri does"),
+    "a small share in the processors": (walls(CpuShares=256), "nothing; raised when it is ready, as Petri does"),
 }

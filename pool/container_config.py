@@ -22,9 +22,9 @@ _MIN_INODES = 4096
 #: Descriptors per process. Go's linker and Node's module loader stay below; a guest gains nothing from more.
 _OPEN_FILES = 1024
 #: Of 1024 that any other has: the share in the processors of what boots in the background. Low, since a boot takes as
-#: much of them as ten runs, and who waits for an answer should not meet it; where runs leave nothing over, boots take
-#: sixteen times as long, until somebody waits for one.
-_BACKGROUND_SHARES = 64
+#: much of them as ten runs, and who waits for an answer should not meet it. Not lower: what the runtime does in there
+#: before the container is known cannot be hurried, when somebody comes while others' programs leave nothing over.
+_BACKGROUND_SHARES = 256
 #: The same for every sandbox, so that it tells of none.
 HOSTNAME = "sandbox"
 

@@ -82,6 +82,8 @@ class Fleet:
             take_slot=self._slots.take,
             free_slot=self._slots.free,
             born=self._invariants.born,
+            somebody_waits=lambda: any(pool.somebody_waits for pool in self._pools.values()),
+            hurry=self._hurry,
         )
         self._pools: Mapping[str, WarmPool] = {
             template.name: WarmPool(template, shared, self._on_change) for template in templates
@@ -115,6 +117,10 @@ class Fleet:
                     for pool in self._pools.values():
                         pool.close()
                     tasks.cancel_scope.cancel()
+
+    def _hurry(self) -> None:
+        for pool in self._pools.values():
+            pool.hurry()
 
     def release(self, template: str) -> None:
         """Lease what was held back."""

@@ -60,6 +60,8 @@ class Shared:
     take_slot: Callable[[], int]
     free_slot: Callable[[int], None]
     born: Callable[[Sandbox], None]  # each begins its life by this
+    somebody_waits: Callable[[], bool]  # for a sandbox of any pool
+    hurry: Callable[[], None]  # every pool's boots: they keep turns from each other
 
 
 class _Waiter(Waiter):
@@ -266,7 +268,7 @@ class WarmPool:
             out.wake.set()
         self._short.set()
         self._shared.traffic.look_again()
-        self._hurry()
+        self._shared.hurry()
         try:
             self._wake_waiters()  # it may come before those who were woken
             with anyio.move_on_after(wait_s):
@@ -373,8 +375,12 @@ class WarmPool:
             await self._short.wait()
             self._short = anyio.Event()
 
-    def _hurry(self) -> None:
-        """Somebody waits for what boots in the background."""
+    @property
+    def somebody_waits(self) -> bool:
+        return bool(self._waiters)
+
+    def hurry(self) -> None:
+        """Somebody waits: for one of those that boot in the background, or for their turn."""
         for sandbox in self._sandboxes:
             if sandbox.state is State.BOOTING and sandbox.container is not None:
                 with suppress(EngineError):  # it has died, and its boot will say so
@@ -382,7 +388,7 @@ class WarmPool:
 
     async def _boot(self, sandbox: Sandbox, turn: anyio.Semaphore) -> None:
         try:
-            await boot(self._shared.engine, sandbox, may_wait=lambda: not self._waiters)
+            await boot(self._shared.engine, sandbox, may_wait=lambda: not self._shared.somebody_waits())
             if sandbox.channel is None or not sandbox.channel.is_quiet():
                 raise BootFailed("died", "the agent spoke or died between HELLO and the freeze")
         except (BootFailed, EngineError) as error:

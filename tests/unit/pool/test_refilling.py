@@ -430,6 +430,23 @@ async def test_who_comes_while_a_container_is_being_made_has_it_hurried_as_soon_
             w.engine.gates["hello"].set()
 
 
+async def test_boots_of_one_pool_are_hurried_for_whoever_waits_for_another():
+    names = ("python", "node")
+    settings = PoolSettings(boots_at_once=1)
+    templates = [Template(name=name, language=name, image=name, target=int(name == "python")) for name in names]
+    async with FakeEngine().running() as engine:
+        engine.gates["hello"] = anyio.Event()
+        async with Fleet(engine, templates, settings).running() as fleet, anyio.create_task_group() as tasks:
+            await anyio.wait_all_tasks_blocked()
+            (of_python,) = engine.containers.values()
+            assert of_python.background, "nobody waits"
+            tasks.start_soon(fleet.lease, "node")
+            await anyio.wait_all_tasks_blocked()
+            assert len(engine.containers) == 1, "its boot has the only turn"
+            assert not of_python.background
+            engine.gates["hello"].set()
+
+
 async def _keep_leasing(traffic: Traffic) -> None:
     while True:
         traffic.lease_arrived()
