@@ -56,6 +56,7 @@ def says(*lines: dict[str, object], whole: bool = True) -> Answer:
     def answer(request: http.server.BaseHTTPRequestHandler) -> None:
         request.send_response(200)
         request.send_header("Transfer-Encoding", "chunked")
+        request.send_header("Connection", "close")  # else the client may send its next call into the end of it
         request.end_headers()
         for line in lines:
             encoded = json.dumps(line).encode() + b"\r\n"
@@ -72,6 +73,7 @@ def says_at_once(status: int, document: dict[str, object]) -> Answer:
         request.send_response(status)
         request.send_header("Content-Type", "application/json")
         request.send_header("Content-Length", str(len(encoded)))
+        request.send_header("Connection", "close")  # else the client may send its next call into the end of it
         request.end_headers()
         request.wfile.write(encoded)
 
