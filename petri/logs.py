@@ -6,12 +6,13 @@ follows a line break in a text record is marked as its continuation.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
 import sys
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, TextIO
 
 from pool.events import values_of
 
@@ -39,11 +40,48 @@ def is_routine(line: str) -> bool:
 
 def configure(form: Format = "text", level: Level = "info") -> None:
     """From now on, this process's log goes to standard error in this form."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = AfterThisTurn(sys.stderr)
     handler.setFormatter(JsonLines() if form == "json" else Text())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+class AfterThisTurn(logging.StreamHandler[TextIO]):
+    """Writes what goes as usual one turn of the event loop later: an answer that is ready does not wait for a disk.
+
+    A warning, and whatever is said outside a loop, is written at once, and what waits before it. A process that is
+    killed loses the lines of one turn.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._waiting: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            loop = None
+        self._waiting.append(record)
+        if loop is None or record.levelno >= logging.WARNING:
+            self._write()
+        elif len(self._waiting) == 1:
+            loop.call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Also at the end of the process, by `logging.shutdown`."""
+        self.acquire()
+        try:
+            self._write()
+            super().flush()
+        finally:
+            self.release()
+
+    def _write(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for record in waiting:
+            super().emit(record)
 
 
 class JsonLines(logging.Formatter):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
 import json
 import logging
 import re
@@ -157,3 +159,24 @@ def test_what_goes_as_usual_is_told_from_what_a_person_must_read(form: logging.F
     assert [logs.is_routine(line(level)) for level in (logging.WARNING, logging.ERROR)] == [False, False]
     assert not logs.is_routine("Traceback (most recent call last):")
     assert not logs.is_routine("    | template odd: mounts: /data (rw)")
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # what the services run on
+async def test_what_goes_as_usual_is_written_after_this_turn_and_a_warning_at_once_and_in_order() -> None:
+    stream = io.StringIO()
+    handler = logs.AfterThisTurn(stream)
+    log = logging.Logger("pool")
+    log.addHandler(handler)
+    log.info("leased")
+    assert stream.getvalue() == "", "the answer is not out yet"
+    await asyncio.sleep(0)
+    assert stream.getvalue() == "leased\n"
+    log.info("doomed")
+    log.warning("trouble")
+    assert stream.getvalue() == "leased\ndoomed\ntrouble\n"
+    log.info("last")
+    handler.close()
+    handler.flush()
+    assert stream.getvalue().endswith("last\n")
+    await asyncio.to_thread(log.info, "outside the loop")
+    assert stream.getvalue().endswith("outside the loop\n")
